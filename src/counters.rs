@@ -1,0 +1,233 @@
+//! What happened so far, in numbers.
+//!
+//! One struct, no globals. Every refusal and every disconnect is counted under exactly one reason (law 12), at the
+//! moment it is decided: `opened` = refused + disconnected + those that are neither yet.
+
+use std::fmt;
+
+/// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
+pub const REFUSED_LABELS: [&str; 12] = [
+    "bad_request",
+    "method",
+    "http_version",
+    "upgrade",
+    "version",
+    "head_too_large",
+    "target_too_long",
+    "handshake_timeout",
+    "max_connections",
+    "max_handshakes",
+    "draining",
+    "abandoned",
+];
+
+/// Why an open peer's connection ended; the labels of `wsrelayd_disconnects_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Disconnect {
+    /// The peer sent a close frame.
+    PeerClosed,
+    /// The peer ended its side without a close frame.
+    Eof,
+    /// The connection was reset.
+    Reset,
+    /// The system refused to serve the connection.
+    Io,
+    /// The peer broke RFC 6455: 1002.
+    Protocol,
+    /// Invalid UTF-8: 1007.
+    Utf8,
+    /// A message over the limit: 1009.
+    Size,
+    /// Too many frames in a message: 1008.
+    FragmentFlood,
+    /// Too many pings or pongs, or pings without reading the pongs: 1008.
+    PingFlood,
+    /// A message that was not finished in time: 1008.
+    IdleMessage,
+    /// A socket that refused bytes for too long or for too many: 1008.
+    SlowConsumer,
+    /// Furthest back when the backlogs were over their budget: 1013.
+    Memory,
+    /// No sign of life after a ping: 1001.
+    PingTimeout,
+    /// The relay shuts down: 1012.
+    Shutdown,
+    /// Scanner and decoder disagreed, which is a bug of ours: 1011.
+    Internal,
+}
+
+impl Disconnect {
+    /// All of them, in the order of the counters.
+    pub const ALL: [Self; 15] = [
+        Self::PeerClosed,
+        Self::Eof,
+        Self::Reset,
+        Self::Io,
+        Self::Protocol,
+        Self::Utf8,
+        Self::Size,
+        Self::FragmentFlood,
+        Self::PingFlood,
+        Self::IdleMessage,
+        Self::SlowConsumer,
+        Self::Memory,
+        Self::PingTimeout,
+        Self::Shutdown,
+        Self::Internal,
+    ];
+
+    /// The label of the counter.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::Eof => "eof",
+            Self::Reset => "reset",
+            Self::Io => "io",
+            Self::Protocol => "protocol",
+            Self::Utf8 => "utf8",
+            Self::Size => "size",
+            Self::FragmentFlood => "fragment_flood",
+            Self::PingFlood => "ping_flood",
+            Self::IdleMessage => "idle_message",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Memory => "memory",
+            Self::PingTimeout => "ping_timeout",
+            Self::Shutdown => "shutdown",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// The counters. All of them only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were accepted, those that were refused at once included.
+    pub opened: u64,
+    /// Peers that joined a channel.
+    pub joined: u64,
+    refused: [u64; REFUSED_LABELS.len()],
+    disconnects: [u64; Disconnect::ALL.len()],
+    /// Messages accepted from peers.
+    pub messages_in: u64,
+    /// Their payload.
+    pub bytes_in: u64,
+    /// Messages wholly handed to the kernel, once for each receiver.
+    pub deliveries: u64,
+    /// Messages that slow peers missed under `on_slow = "skip"`.
+    pub skipped_messages: u64,
+    /// Reads of peers' sockets.
+    pub reads: u64,
+    /// Bytes they brought.
+    pub read_bytes: u64,
+    /// Writes to peers' sockets.
+    pub writes: u64,
+    /// Bytes they took.
+    pub write_bytes: u64,
+    /// Writes that would have blocked.
+    pub refused_writes: u64,
+    /// Pings sent.
+    pub pings: u64,
+    /// Times that a sender was left unread since its channel had too much on its way.
+    pub held: u64,
+    /// Times that a peer was left unread since the budget for unfinished input was spent.
+    pub starved: u64,
+    /// Connections that were still there when the close deadline came.
+    pub close_timeouts: u64,
+    /// Connections that ended before the close frame or the refusal was handed to the kernel.
+    pub undelivered_closes: u64,
+}
+
+impl Counters {
+    /// Counts a refusal under one of `REFUSED_LABELS`.
+    pub(crate) fn refuse(&mut self, label: &'static str) {
+        let index = REFUSED_LABELS.iter().position(|known| *known == label);
+        debug_assert!(index.is_some(), "no counter for {label}");
+        self.refused[index.unwrap_or(0)] += 1;
+    }
+
+    pub(crate) fn disconnect(&mut self, why: Disconnect) {
+        self.disconnects[why as usize] += 1;
+    }
+
+    /// Refusals under a label of `REFUSED_LABELS`.
+    pub fn refused(&self, label: &str) -> u64 {
+        REFUSED_LABELS.iter().position(|known| *known == label).map_or(0, |index| self.refused[index])
+    }
+
+    /// Refusals in all.
+    pub fn refused_total(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    /// Disconnects for one reason.
+    pub fn disconnected(&self, why: Disconnect) -> u64 {
+        self.disconnects[why as usize]
+    }
+
+    /// Disconnects in all.
+    pub fn disconnects_total(&self) -> u64 {
+        self.disconnects.iter().sum()
+    }
+}
+
+impl fmt::Display for Counters {
+    /// One line of `name=value`, the reasons only where they are not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "opened={} joined={}", self.opened, self.joined)?;
+        for (label, count) in REFUSED_LABELS.iter().zip(self.refused).filter(|(_, count)| *count > 0) {
+            write!(f, " refused.{label}={count}")?;
+        }
+        for (why, count) in Disconnect::ALL.iter().zip(self.disconnects).filter(|(_, count)| *count > 0) {
+            write!(f, " disconnects.{}={count}", why.label())?;
+        }
+        let rest = [
+            ("messages_in", self.messages_in),
+            ("bytes_in", self.bytes_in),
+            ("deliveries", self.deliveries),
+            ("skipped_messages", self.skipped_messages),
+            ("reads", self.reads),
+            ("read_bytes", self.read_bytes),
+            ("writes", self.writes),
+            ("write_bytes", self.write_bytes),
+            ("refused_writes", self.refused_writes),
+            ("pings", self.pings),
+            ("held", self.held),
+            ("starved", self.starved),
+            ("close_timeouts", self.close_timeouts),
+            ("undelivered_closes", self.undelivered_closes),
+        ];
+        rest.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_place_and_a_label_of_its_own() {
+        let mut counters = Counters::default();
+        for (index, why) in Disconnect::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, index);
+            counters.disconnect(why);
+            assert_eq!(counters.disconnected(why), 1);
+        }
+        REFUSED_LABELS.into_iter().for_each(|label| counters.refuse(label));
+        assert!(REFUSED_LABELS.iter().all(|label| counters.refused(label) == 1));
+        assert_eq!((counters.refused_total(), counters.disconnects_total()), (12, 15));
+        let mut labels = Disconnect::ALL.map(Disconnect::label).to_vec();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Disconnect::ALL.len());
+    }
+
+    #[test]
+    fn the_line_names_what_is_not_zero() {
+        let mut counters = Counters { opened: 3, ..Counters::default() };
+        counters.disconnect(Disconnect::Utf8);
+        let line = counters.to_string();
+        assert!(line.starts_with("opened=3 joined=0 disconnects.utf8=1 messages_in=0"), "{line}");
+        assert!(!line.contains('\n') && !line.contains("refused."));
+    }
+}

@@ -1,0 +1,129 @@
+//! Every limit of the core, in one place, with its default and the reason for it (law 9).
+//!
+//! Plain numbers that the configuration fills in and that the simulation makes absurdly small. What happens at each
+//! limit is said where it stands.
+
+use std::time::Duration;
+
+/// What becomes of a peer whose socket refuses bytes for too long or for too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnSlow {
+    /// Close it: 1008 `slow-consumer`.
+    #[default]
+    Disconnect,
+    /// Move it on to the newest message; what it missed is counted and logged.
+    Skip,
+}
+
+/// The limits of the core. Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Whether a sender gets its own messages too.
+    pub echo: bool,
+    /// Peers in all, handshakes included. Above it: 503.
+    pub max_connections: usize,
+    /// Peers that have not finished their handshake. Above it: 503.
+    pub max_handshakes: usize,
+    /// Payload of one message, all its frames together. Above it: 1009.
+    pub max_message: usize,
+    /// Frames of one message. Above it: 1008 `fragment-flood`.
+    pub max_frames: u32,
+    /// Pings and pongs per second from one peer, on the average; five seconds' worth may come at once.
+    /// Above it: 1008 `ping-flood`.
+    pub control_frames_per_sec: u32,
+    /// Input of all peers that no complete message has come of yet. Above it: peers wait unread.
+    pub max_inflight_read: usize,
+    /// Memory of all backlogs together. Above it: senders wait, then the peer furthest back is closed, 1013.
+    pub max_backlog: usize,
+    /// Lag of a peer whose socket refuses bytes. Above it: `on_slow`, at once.
+    pub max_lag: usize,
+    /// Lag of a peer whose socket refuses bytes, over `soft_lag_time`. Above it: `on_slow`.
+    pub soft_lag: usize,
+    /// How long a lag may stay above `soft_lag`.
+    pub soft_lag_time: Duration,
+    /// How long a socket may refuse every byte. Then: `on_slow`.
+    pub stall_timeout: Duration,
+    /// What becomes of a slow peer.
+    pub on_slow: OnSlow,
+    /// Bytes of a channel not yet offered to some writable peer. Above it: the channel's senders wait unread.
+    pub hold: usize,
+    /// From one ping to the next. Well below the 60 s after which nginx drops a silent upstream.
+    pub ping_interval: Duration,
+    /// From a ping to the first sign of life. Then: 1001 `ping-timeout`.
+    pub pong_timeout: Duration,
+    /// From accept to a complete request. Then: 408.
+    pub handshake_timeout: Duration,
+    /// From the decision to close to the end of the connection. Then: reset.
+    pub close_timeout: Duration,
+    /// From the first byte of a message to its last. Then: 1008 `idle-message`.
+    pub message_timeout: Duration,
+    /// What one turn may do.
+    pub turn: TurnBudget,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            echo: false,
+            max_connections: 10_000,
+            max_handshakes: 1024,
+            max_message: 64 << 10,
+            max_frames: 4096,
+            control_frames_per_sec: 10,
+            max_inflight_read: 128 << 20,
+            max_backlog: 256 << 20,
+            max_lag: 1 << 20,
+            soft_lag: 256 << 10,
+            soft_lag_time: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            on_slow: OnSlow::Disconnect,
+            hold: 256 << 10,
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            message_timeout: Duration::from_secs(30),
+            turn: TurnBudget::default(),
+        }
+    }
+}
+
+/// What one turn may do before everybody else gets a turn. Not in the configuration: these keep a turn under
+/// 20 ms whatever the peers do, and nothing is lost when one is spent, only put off to the next turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnBudget {
+    /// Connections accepted.
+    pub accepts: usize,
+    /// Bytes read from one peer: one scratch buffer.
+    pub read_per_peer: usize,
+    /// Messages and control frames decoded from one peer.
+    pub messages_per_peer: usize,
+    /// Peers read. A read and its decoding take 5 µs or so.
+    pub reads: usize,
+    /// Bytes read in all.
+    pub read_bytes: usize,
+    /// Messages and control frames decoded in all. One takes 0.3 µs or so.
+    pub messages: usize,
+    /// Bytes offered to one peer, in one write.
+    pub write_per_peer: usize,
+    /// Writes in all. One takes 5 µs or so.
+    pub writes: usize,
+    /// Bytes written in all.
+    pub write_bytes: usize,
+}
+
+impl Default for TurnBudget {
+    fn default() -> Self {
+        Self {
+            accepts: 16,
+            read_per_peer: 64 << 10,
+            messages_per_peer: 1024,
+            reads: 1000,
+            read_bytes: 4 << 20,
+            messages: 16 << 10,
+            write_per_peer: 64 << 10,
+            writes: 1000,
+            write_bytes: 8 << 20,
+        }
+    }
+}

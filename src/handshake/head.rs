@@ -1,0 +1,199 @@
+//! The bytes of a request head up to the empty line that ends it.
+//!
+//! Owns the buffer and the size limits. Looks at each byte once, when it comes, and refuses at the first byte that no
+//! request can have there: whoever speaks TLS or anything else to this port is told so at once and does not sit in a
+//! slot until the deadline. Lines end with CR LF and with nothing else, so that no proxy in front of us sees other lines
+//! than we do. What the header lines say is left to `handshake`.
+
+use super::refusal::Refusal::{self, BadRequest};
+
+/// Header lines of one request. Above it: 431.
+pub(super) const MAX_HEADERS: usize = 64;
+/// Bytes of a head, the empty line included. Above it: 431.
+const MAX_HEAD: usize = 8 << 10;
+/// Bytes of the request line, its CR LF not included. Above it: 414.
+const MAX_REQUEST_LINE: usize = 4 << 10;
+
+/// The answer to bytes behind the head.
+pub(super) const AFTER_HEAD: Refusal = BadRequest("bytes came after the request, before its answer");
+const BAD_REQUEST_LINE: Refusal = BadRequest("the first line is not METHOD TARGET HTTP/1.1");
+
+/// A head that is coming in.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// All bytes that were looked at and found possible; never more than `MAX_HEAD`. Grows by doubling from nothing.
+    bytes: Vec<u8>,
+    /// Complete lines, the request line included; at most `MAX_HEADERS + 1`.
+    lines: u8,
+    /// Where the next byte stands.
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Place {
+    /// First of a line.
+    #[default]
+    Start,
+    /// Within a line.
+    Within,
+    /// Behind the CR that ends a line.
+    AfterCr,
+    /// Behind the CR of the empty line.
+    AfterLastCr,
+    /// Behind the head.
+    End,
+}
+
+impl Head {
+    /// Takes bytes up to the end of the head. Answers how many belonged to it when the head is complete.
+    ///
+    /// # Errors
+    /// 400, 414, 431, or 505 for a request in the manner of HTTP/0.9. The head is good for `close` only then.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        for (i, &byte) in bytes.iter().enumerate() {
+            if self.bytes.len() == MAX_HEAD {
+                return Err(Refusal::HeadTooLarge);
+            }
+            self.place = self.follow(byte)?;
+            self.bytes.push(byte);
+            if matches!(self.place, Place::End) {
+                return Ok(Some(i + 1));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the memory back and refuses every further byte.
+    pub(super) fn close(&mut self) {
+        *self = Self { place: Place::End, ..Self::default() };
+    }
+
+    /// What came so far.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The place after `byte`.
+    fn follow(&mut self, byte: u8) -> Result<Place, Refusal> {
+        match (self.place, byte) {
+            (Place::AfterCr, b'\n') => self.end_line(),
+            (Place::AfterLastCr, b'\n') => Ok(Place::End),
+            (Place::End, _) => Err(AFTER_HEAD),
+            (Place::AfterCr | Place::AfterLastCr, _) => Err(BadRequest("a CR stands without LF")),
+            (_, b'\n') => Err(BadRequest("a LF stands without CR")),
+            (Place::Start, _) => self.start_line(byte),
+            (Place::Within, b'\r') => Ok(Place::AfterCr),
+            (Place::Within, b'\t') if self.lines > 0 => Ok(Place::Within),
+            (Place::Within, b' '..=b'~' | 0x80..) => self.go_on(),
+            (Place::Within, _) => Err(BadRequest("a control character stands in the request")),
+        }
+    }
+
+    fn start_line(&self, byte: u8) -> Result<Place, Refusal> {
+        match byte {
+            _ if self.lines == 0 && !is_tchar(byte) => {
+                Err(BadRequest("this is not HTTP (perhaps TLS, sent to a port without it)"))
+            }
+            b'\r' => Ok(Place::AfterLastCr),
+            b' ' | b'\t' => Err(BadRequest("a header is continued on the next line")),
+            _ if !is_tchar(byte) => Err(BadRequest("a header line cannot be read")),
+            _ if usize::from(self.lines) > MAX_HEADERS => Err(Refusal::HeadTooLarge),
+            _ => Ok(Place::Within),
+        }
+    }
+
+    fn go_on(&self) -> Result<Place, Refusal> {
+        if self.lines == 0 && self.bytes.len() == MAX_REQUEST_LINE {
+            return Err(Refusal::TargetTooLong);
+        }
+        Ok(Place::Within)
+    }
+
+    fn end_line(&mut self) -> Result<Place, Refusal> {
+        if self.lines == 0 {
+            // HTTP/0.9 has no header lines: who speaks it waits for an answer now.
+            RequestLine::parse(self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes))?;
+        }
+        self.lines += 1;
+        Ok(Place::Start)
+    }
+}
+
+/// The three parts of a request line: a token, anything without a space, and `HTTP/` with two digits.
+#[derive(Debug)]
+pub(super) struct RequestLine<'h> {
+    pub(super) method: &'h [u8],
+    pub(super) target: &'h [u8],
+    pub(super) version: &'h [u8],
+}
+
+impl<'h> RequestLine<'h> {
+    /// The request line of a complete head, and the header lines with the empty one that ends them.
+    pub(super) fn split_off(head: &'h [u8]) -> Result<(Self, &'h [u8]), Refusal> {
+        let end = head.iter().position(|&b| b == b'\r').ok_or(BAD_REQUEST_LINE)?;
+        let rest = head.get(end + 2..).unwrap_or_default();
+        Ok((Self::parse(&head[..end])?, rest))
+    }
+
+    fn parse(line: &'h [u8]) -> Result<Self, Refusal> {
+        let mut parts = line.split(|&b| b == b' ');
+        let (method, target, version) = (parts.next(), parts.next(), parts.next());
+        match (method, target, version, parts.next()) {
+            (Some(method), Some([b'/', ..]), None, None) if is_token(method) => Err(Refusal::HttpVersion),
+            (Some(method), Some(target @ [_, ..]), Some(version), None)
+                if is_token(method) && is_version(version) =>
+            {
+                Ok(Self { method, target, version })
+            }
+            _ => Err(BAD_REQUEST_LINE),
+        }
+    }
+}
+
+fn is_version(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+}
+
+/// A token of RFC 9110 5.6.2.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&b| is_tchar(b))
+}
+
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_with_what_comes_to_8_kib_and_goes_with_the_verdict() {
+        for step in [1, 7, 1000, 5000, 64 << 10] {
+            let mut head = Head::default();
+            let bytes = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(64 << 10)).into_bytes();
+            let mut came = 0;
+            for piece in bytes.chunks(step) {
+                let is_over = head.receive(piece).is_err();
+                came += piece.len();
+                assert!(
+                    head.bytes.len() <= MAX_HEAD && head.bytes.capacity() <= MAX_HEAD.min(2 * came).max(64)
+                );
+                assert_eq!(is_over, came > MAX_HEAD);
+                if is_over {
+                    break;
+                }
+            }
+            head.close();
+            assert_eq!(head.bytes.capacity(), 0);
+            assert_eq!(head.receive(b"G"), Err(AFTER_HEAD));
+        }
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_takes_no_memory() {
+        let mut head = Head::default();
+        assert!(head.receive(&[0x16; 64 << 10]).is_err());
+        assert_eq!(head.bytes.capacity(), 0);
+    }
+}

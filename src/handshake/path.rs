@@ -1,0 +1,180 @@
+//! Which channel a request target names.
+//!
+//! A channel is the path as received. Two paths that nginx, a browser or RFC 3986 could take for one would be two
+//! channels here, so every path that has a second spelling in their eyes is refused instead of being made canonical.
+//! Nothing is decoded and nothing is rewritten.
+
+use super::refusal::Refusal::{self, BadRequest};
+
+/// Bytes of a path, its first slash included. Above it: 414.
+const MAX_PATH: usize = 255;
+
+/// The path of `target`, which must be in origin-form (RFC 9112 3.2.1); its query is left out.
+///
+/// # Errors
+/// 400 for a target that could be read in two ways; 414 for a path over 255 bytes.
+pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
+    let target = std::str::from_utf8(target).map_err(|_| NOT_ASCII)?;
+    if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Err(NOT_ASCII);
+    }
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let segments = path.strip_prefix('/').ok_or(BadRequest("the target does not begin with a slash"))?;
+    check_segments(segments)?;
+    check_escapes(path)?;
+    if path.len() > MAX_PATH {
+        return Err(Refusal::TargetTooLong);
+    }
+    Ok(path)
+}
+
+const NOT_ASCII: Refusal = BadRequest("the target holds a # or a byte that is not visible ASCII");
+
+/// No dot segments, which a proxy resolves, and no empty ones but the last, which it merges.
+fn check_segments(segments: &str) -> Result<(), Refusal> {
+    if segments.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(BadRequest("the path has a segment . or .."));
+    }
+    if segments.starts_with('/') || segments.contains("//") {
+        return Err(BadRequest("the path has two slashes in a row"));
+    }
+    Ok(())
+}
+
+/// Every `%` begins two hex digits, and never for a byte that could as well stand for itself (RFC 3986 2.3).
+fn check_escapes(path: &str) -> Result<(), Refusal> {
+    for escape in path.split('%').skip(1) {
+        match escape.get(..2).and_then(hex_byte) {
+            None => return Err(BadRequest("a % in the path does not begin two hex digits")),
+            Some(0 | b'/') => return Err(BadRequest("the path holds %00 or %2F")),
+            Some(byte) if is_unreserved(byte) => {
+                return Err(BadRequest("the path escapes a byte that needs no escape"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn hex_byte(digits: &str) -> Option<u8> {
+    // `from_str_radix` alone would take a sign.
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(digits, 16).ok())?
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_with_one_reading_names_its_path() {
+        let table = [
+            ("/", "/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("/a/b/c", "/a/b/c"),
+            ("/A", "/A"),
+            ("/a?b", "/a"),
+            ("/?", "/"),
+            ("/a?b/../c//d%zz%2F", "/a"),
+            ("/a?b?c", "/a"),
+            ("/.hidden", "/.hidden"),
+            ("/...", "/..."),
+            ("/a../b", "/a../b"),
+            ("/a.b-c_d~e", "/a.b-c_d~e"),
+            ("/a;b=c,d", "/a;b=c,d"),
+            ("/!$&'()*+,;=:@", "/!$&'()*+,;=:@"),
+            ("/%20", "/%20"),
+            ("/%C3%A9", "/%C3%A9"),
+            ("/%c3%a9", "/%c3%a9"),
+            ("/%25", "/%25"),
+            ("/%252F", "/%252F"),
+            ("/%3F%23", "/%3F%23"),
+            ("/%0A", "/%0A"),
+        ];
+        assert_eq!(table.len(), 22);
+        for (target, path) in table {
+            assert_eq!(channel(target.as_bytes()), Ok(path), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_target_with_two_readings_is_refused() {
+        let table = [
+            "",
+            "*",
+            "a",
+            "?",
+            "?/a",
+            "http://a/b",
+            "//a",
+            "//",
+            "/a//b",
+            "/a//",
+            "/.",
+            "/..",
+            "/./",
+            "/../",
+            "/a/.",
+            "/a/..",
+            "/a/./b",
+            "/a/../b",
+            "/..?a",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/%4z",
+            "/%z4",
+            "/%+1",
+            "/%%41",
+            "/a%?41",
+            "/%2F",
+            "/a%2fb",
+            "/%00",
+            "/%41",
+            "/%7A",
+            "/%7a",
+            "/%30",
+            "/%2D",
+            "/%2d",
+            "/%2E",
+            "/%2e%2e/",
+            "/%5F",
+            "/%7E",
+            "/%7e",
+            "/#",
+            "/a#b",
+            "/a?b#c",
+            "/a b",
+            "/\t",
+            "/\u{7f}",
+            "/\u{e9}",
+            "/a?\u{e9}",
+            "/%\u{e9}",
+        ];
+        assert_eq!(table.len(), 50);
+        for target in table {
+            assert!(matches!(channel(target.as_bytes()), Err(BadRequest(_))), "{target}");
+        }
+        assert!(matches!(channel(b"/\xff"), Err(BadRequest(_))));
+    }
+
+    #[test]
+    fn every_escape_of_an_unreserved_byte_is_refused_and_no_other_but_two() {
+        for byte in 0..=u8::MAX {
+            let is_refused = channel(format!("/%{byte:02X}").as_bytes()).is_err();
+            let is_unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            assert_eq!(is_refused, is_unreserved || byte == 0 || byte == b'/', "%{byte:02X}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_255_bytes_is_the_longest() {
+        let path = format!("/{}", "a".repeat(254));
+        assert_eq!(channel(format!("{path}?{path}").as_bytes()), Ok(path.as_str()));
+        assert_eq!(channel(format!("{path}a").as_bytes()), Err(Refusal::TargetTooLong));
+    }
+}

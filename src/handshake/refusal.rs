@@ -1,0 +1,129 @@
+//! The answers to requests that are not accepted.
+//!
+//! Owns status, headers, body and counter label of each refusal (law 12: each is counted under exactly one). All of it
+//! is constant text: nothing that a peer sent stands in an answer. Leaves to others when to refuse.
+
+/// Why a request was refused: decides the status, the headers and the counter's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400 and what was wrong.
+    BadRequest(&'static str),
+    /// 405: the method is not GET.
+    Method,
+    /// 505: not HTTP/1.1.
+    HttpVersion,
+    /// 426: no upgrade to `websocket` was asked for.
+    Upgrade,
+    /// 426: the WebSocket version is not 13.
+    Version,
+    /// 431: the head is over 8 KiB or has more than 64 header lines.
+    HeadTooLarge,
+    /// 414: the request line is over 4 KiB, or the path over 255 bytes.
+    TargetTooLong,
+    /// 408: the request was not complete in time.
+    Timeout,
+    /// 503: too many connections.
+    MaxConnections,
+    /// 503: too many handshakes.
+    MaxHandshakes,
+    /// 503: shutting down.
+    Draining,
+}
+
+impl Refusal {
+    /// Status code.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest(_) => 400,
+            Self::Method => 405,
+            Self::Timeout => 408,
+            Self::TargetTooLong => 414,
+            Self::Upgrade | Self::Version => 426,
+            Self::HeadTooLarge => 431,
+            Self::MaxConnections | Self::MaxHandshakes | Self::Draining => 503,
+            Self::HttpVersion => 505,
+        }
+    }
+
+    /// Label of the counter.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::Method => "method",
+            Self::HttpVersion => "http_version",
+            Self::Upgrade => "upgrade",
+            Self::Version => "version",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::Timeout => "handshake_timeout",
+            Self::MaxConnections => "max_connections",
+            Self::MaxHandshakes => "max_handshakes",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// The whole response. `retry_after_secs` is used by the 503s.
+    pub fn response(self, retry_after_secs: u32) -> Vec<u8> {
+        let (status, reason, body) = (self.status(), self.reason(), self.body());
+        let fields = self.fields(retry_after_secs);
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status} {reason}\r\n{fields}Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "Bad Request",
+            Self::Method => "Method Not Allowed",
+            Self::Timeout => "Request Timeout",
+            Self::TargetTooLong => "URI Too Long",
+            Self::Upgrade | Self::Version => "Upgrade Required",
+            Self::HeadTooLarge => "Request Header Fields Too Large",
+            Self::MaxConnections | Self::MaxHandshakes | Self::Draining => "Service Unavailable",
+            Self::HttpVersion => "HTTP Version Not Supported",
+        }
+    }
+
+    /// The header lines that go with the status. Each 426 names the protocol to upgrade to, and `Upgrade` is only
+    /// valid with its option in `Connection` (RFC 9110 7.8 and 15.5.22).
+    fn fields(self, retry_after_secs: u32) -> String {
+        match self {
+            Self::Method => "Connection: close\r\nAllow: GET\r\n".into(),
+            Self::Upgrade => "Connection: close, Upgrade\r\nUpgrade: websocket\r\n".into(),
+            Self::Version => {
+                "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n".into()
+            }
+            Self::MaxConnections | Self::MaxHandshakes | Self::Draining => {
+                format!("Connection: close\r\nRetry-After: {retry_after_secs}\r\n")
+            }
+            _ => "Connection: close\r\n".into(),
+        }
+    }
+
+    /// One line for the person at the other end: what was wrong, and what to do.
+    fn body(self) -> String {
+        let line = match self {
+            Self::BadRequest(what) => return format!("This is not a good WebSocket request: {what}.\n"),
+            Self::Method => "A WebSocket handshake is a GET request; use a WebSocket client.",
+            Self::HttpVersion => {
+                "Only HTTP/1.1 is spoken here; a proxy in front must use it to pass WebSockets on."
+            }
+            Self::Upgrade => {
+                "This is a WebSocket relay: use a WebSocket client, and let a proxy in front pass on the headers \
+                 Upgrade and Connection."
+            }
+            Self::Version => "Only version 13 of the WebSocket protocol (RFC 6455) is spoken here.",
+            Self::HeadTooLarge => "The request head is too large: send at most 8 KiB and 64 header lines.",
+            Self::TargetTooLong => {
+                "The request target is too long: send a path of at most 255 bytes, and a request line of at most 4 KiB."
+            }
+            Self::Timeout => "The request did not come in time: send it as soon as the connection stands.",
+            Self::MaxConnections => "All places are taken: try again later.",
+            Self::MaxHandshakes => "Too many clients are connecting at the same moment: try again later.",
+            Self::Draining => "The relay is shutting down: try again later.",
+        };
+        format!("{line}\n")
+    }
+}

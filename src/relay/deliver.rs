@@ -1,0 +1,297 @@
+//! Phase 5: each peer on `due` gets one vectored write. The only place that writes to peers (law 2), refusals
+//! included; and, since it learns here which sockets refuse bytes, the place where slow peers are found and the
+//! backlogs' budget is kept.
+
+use super::Relay;
+use crate::{
+    channel::ChannelId,
+    counters::Disconnect,
+    id::PeerId,
+    limits::OnSlow,
+    peer::{Peer, Reading, Stage},
+    slices::Slices,
+    wire::Wire,
+};
+use std::{io, time::Instant};
+
+impl<L> Relay<L> {
+    /// deliver: one write for each peer on the due list, within the budgets of a turn; then the slow are dealt with,
+    /// and those who waited are let go on.
+    pub fn deliver(&mut self, now: Instant, wire: &mut impl Wire<L>) {
+        while let Some(channel) = self.channels.next_stirred() {
+            self.stir(channel, now);
+        }
+        self.serve_due(now, wire);
+        self.keep_budget(now);
+        self.settle(now);
+        self.feed_starved();
+    }
+
+    /// A channel has news: those who would take it are due, and those who refuse bytes lag further behind.
+    fn stir(&mut self, channel: ChannelId, now: Instant) {
+        let mut members = std::mem::take(&mut self.scratch);
+        members.extend_from_slice(self.channels.members(channel));
+        // Somebody else is first each time.
+        let first = self.random.next() as usize % members.len().max(1);
+        members.rotate_left(first);
+        for id in members.drain(..) {
+            match self.roster.get(id) {
+                Some(peer) if peer.writable => self.rouse(id),
+                Some(_) => self.weigh(id, now),
+                None => {}
+            }
+        }
+        self.scratch = members;
+    }
+
+    fn serve_due(&mut self, now: Instant, wire: &mut impl Wire<L>) {
+        let (mut writes, mut bytes) = (0, 0);
+        for _ in 0..self.due.len() {
+            if writes >= self.limits.turn.writes || bytes >= self.limits.turn.write_bytes {
+                return;
+            }
+            let Some(id) = self.due.pop_front() else { return };
+            if let Some(peer) = self.roster.get_mut(id) {
+                peer.due = false;
+                writes += 1;
+                bytes += self.serve(id, now, wire);
+            }
+        }
+    }
+
+    /// One write, or the end of writing. Says how many bytes were taken.
+    fn serve(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>) -> usize {
+        let Some(peer) = self.roster.get_mut(id) else { return 0 };
+        if !peer.is_due(&self.channels) {
+            return 0;
+        }
+        if !peer.has_output(&self.channels) {
+            self.finish(id, wire);
+            return 0;
+        }
+        let budget = self.limits.turn.write_per_peer;
+        self.counters.writes += 1;
+        match peer.write(&self.channels, budget, wire) {
+            Ok((offered, taken)) => {
+                self.counters.write_bytes += taken as u64;
+                self.note_written(id, offered, taken);
+                taken
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.refused_writes += 1;
+                self.note_refused(id, now);
+                0
+            }
+            Err(_) => {
+                self.lost(id, Disconnect::Reset);
+                0
+            }
+        }
+    }
+
+    /// All is said: ends the writing side, and waits for the peer's end so that what it has not read yet is not
+    /// lost to a reset (it is, when a socket with unread input is closed).
+    fn finish(&mut self, id: PeerId, wire: &mut impl Wire<L>) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Stage::Closing(closing) = &mut peer.stage else { return };
+        closing.finished = true;
+        wire.finish(&mut peer.link);
+        if closing.ended {
+            self.gone(id, false);
+        }
+    }
+
+    fn note_written(&mut self, id: PeerId, offered: usize, taken: usize) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let in_backlog = peer.settle_control(taken);
+        if peer.control.is_empty() {
+            self.copied -= std::mem::take(&mut peer.copied);
+        }
+        if let Some(seat) = &mut peer.seat
+            && in_backlog > 0
+        {
+            self.counters.deliveries += self.channels.advance(seat, in_backlog);
+        }
+        if let Stage::Open(open) = &mut peer.stage
+            && taken > 0
+        {
+            open.stalled_since = None;
+            if taken == offered {
+                open.soft_since = None;
+            }
+        }
+        self.finish_skip(id);
+        self.say_last_words(id);
+    }
+
+    /// The socket refuses bytes: what the peer lacks counts against it from now on.
+    fn note_refused(&mut self, id: PeerId, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        peer.writable = false;
+        if let Stage::Open(open) = &mut peer.stage {
+            open.stalled_since.get_or_insert(now);
+            self.weigh(id, now);
+        }
+    }
+
+    /// Holds the lag of a peer whose socket refuses bytes against the limits.
+    fn weigh(&mut self, id: PeerId, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
+        let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);
+        if lag <= self.limits.soft_lag as u64 {
+            open.soft_since = None;
+        } else {
+            open.soft_since.get_or_insert(now);
+        }
+        if lag > self.limits.max_lag as u64 {
+            self.slow(id, now);
+        }
+        self.arm(id);
+    }
+
+    /// The peer has been too slow.
+    pub(super) fn slow(&mut self, id: PeerId, now: Instant) {
+        match self.limits.on_slow {
+            OnSlow::Disconnect => self.cut(id, Disconnect::SlowConsumer, 1008, "slow-consumer", now),
+            OnSlow::Skip => self.skip(id, now),
+        }
+    }
+
+    /// Moves a slow peer on to the newest message, once the frame that is partly written is taken care of: a small
+    /// rest is copied, so that the backlog is free at once.
+    fn skip(&mut self, id: PeerId, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        if let Stage::Open(open) = &mut peer.stage {
+            open.soft_since = None;
+            // Whoever takes nothing for good is found by the next ping.
+            open.stalled_since = Some(now);
+        }
+        let Some(seat) = &peer.seat else { return };
+        if seat.cursor.is_within_frame() {
+            let room = self.limits.max_backlog.saturating_sub(self.backlog_bytes());
+            match self
+                .roster
+                .get(id)
+                .and_then(|peer| peer.seat.as_ref())
+                .and_then(|seat| self.small_rest(seat))
+            {
+                Some(rest) if rest.len() <= room => {
+                    self.copy(id, &rest);
+                    self.pass_rest(id);
+                }
+                _ => return self.skip_later(id),
+            }
+        }
+        self.skip_now(id);
+    }
+
+    fn pass_rest(&mut self, id: PeerId) {
+        if let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) {
+            self.channels.pass_rest(seat);
+        }
+    }
+
+    fn skip_later(&mut self, id: PeerId) {
+        if let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) {
+            seat.cursor.skip_after_frame();
+        }
+    }
+
+    fn skip_now(&mut self, id: PeerId) {
+        let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) else { return };
+        let skipped = self.channels.skip(seat);
+        if skipped > 0 {
+            self.counters.skipped_messages += skipped;
+            log::info!(
+                "peer {id} on {} was slow: {skipped} messages skipped",
+                self.channels.path(seat.channel)
+            );
+        }
+    }
+
+    /// A peer that had to finish its frame before it could skip has finished it.
+    fn finish_skip(&mut self, id: PeerId) {
+        let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) else { return };
+        if seat.cursor.is_skipping() && !seat.cursor.is_within_frame() {
+            seat.cursor.go_on();
+            self.skip_now(id);
+        }
+    }
+
+    /// Over the backlogs' budget, those whose sockets refuse bytes are cut off, the furthest back first. A peer whose
+    /// socket takes bytes is not among them: it is due, and its senders wait (`is_barred`).
+    fn keep_budget(&mut self, now: Instant) {
+        if self.backlog_bytes() <= self.limits.max_backlog {
+            return;
+        }
+        let pinned = |peer: &Peer<L>| {
+            let seat = peer.seat.as_ref().filter(|_| !peer.writable)?;
+            Some(self.channels.backlog(seat.channel).pinned(&seat.cursor)).filter(|pinned| *pinned > 0)
+        };
+        let mut back =
+            self.roster.iter().filter_map(|(id, peer)| Some((pinned(peer)?, id))).collect::<Vec<_>>();
+        back.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, id) in back {
+            if self.backlog_bytes() <= self.limits.max_backlog {
+                return;
+            }
+            match self.roster.get(id).map(|peer| &peer.stage) {
+                Some(Stage::Open(_)) => self.cut(id, Disconnect::Memory, 1013, "memory", now),
+                _ => self.give_free(id),
+            }
+        }
+    }
+
+    /// Finds out what has not been offered to everybody yet, and lets those senders go on whose channel has little.
+    fn settle(&mut self, now: Instant) {
+        self.channels.raise_offered();
+        for id in &self.due {
+            if let Some(seat) = self.roster.get(*id).and_then(|peer| peer.seat.as_ref()) {
+                self.channels.lower_offered(seat.channel, seat.cursor.pos());
+            }
+        }
+        let (roster, unread) = (&mut self.roster, &mut self.unread);
+        self.channels.settle(self.limits.hold as u64, |id| {
+            if let Some(peer) = roster.get_mut(id)
+                && peer.reading == Reading::Held
+            {
+                peer.reading = Reading::Unread;
+                unread.push_front(id);
+                if let Stage::Open(open) = &mut peer.stage {
+                    open.note_released(now);
+                }
+            }
+        });
+    }
+}
+
+impl<L> Peer<L> {
+    /// Offers the rest of a partly written frame, then control frames, then the backlog, with one write. Says how
+    /// many bytes were offered and taken.
+    fn write(
+        &mut self,
+        channels: &crate::channel::Channels,
+        budget: usize,
+        wire: &mut impl Wire<L>,
+    ) -> io::Result<(usize, usize)> {
+        let mut slices = Slices::new(budget);
+        match &self.seat {
+            Some(seat) => {
+                let backlog = channels.backlog(seat.channel);
+                let unfinished = seat.cursor.is_within_frame() && !self.control.is_empty();
+                // After the control frames the backlog goes on with the next write.
+                let whole = !unfinished || backlog.gather_rest(&seat.cursor, &mut slices);
+                if whole && slices.push(self.control.pending()) && !unfinished {
+                    backlog.gather(&seat.cursor, &mut slices);
+                }
+            }
+            None => {
+                slices.push(self.control.pending());
+            }
+        }
+        let offered = slices.bytes();
+        let taken = wire.write(&mut self.link, slices.as_slices())?.min(offered);
+        Ok((offered, taken))
+    }
+}

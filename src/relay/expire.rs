@@ -1,0 +1,82 @@
+//! Phase 4: the wheel says whose time may have come; each peer is asked what is due, and put back.
+
+use super::Relay;
+use crate::{
+    counters::Disconnect,
+    frame::PING_FRAME,
+    handshake::Refusal,
+    id::PeerId,
+    peer::{Overdue, Reading, Stage},
+    wheel::{NEVER, Tick},
+};
+use std::time::Instant;
+
+impl<L> Relay<L> {
+    /// expire: pings and deadlines.
+    pub fn expire(&mut self, now: Instant) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.wheel.advance(now, &mut expired);
+        for (id, tick) in expired.drain(..) {
+            self.call_on(id, tick, now);
+        }
+        self.expired = expired;
+    }
+
+    fn call_on(&mut self, id: PeerId, tick: Tick, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id).filter(|peer| peer.armed == tick) else { return };
+        peer.armed = NEVER;
+        match &mut peer.stage {
+            Stage::Handshaking { deadline, .. } if *deadline <= now => self.refuse(id, Refusal::Timeout, now),
+            Stage::Open(open) => {
+                open.rest();
+                let overdue = open.overdue(&self.limits, peer.reading, now);
+                self.settle_overdue(id, overdue, now);
+            }
+            Stage::Closing(closing) if closing.deadline <= now => self.give_up(id),
+            _ => {}
+        }
+        self.arm(id);
+    }
+
+    fn settle_overdue(&mut self, id: PeerId, overdue: Overdue, now: Instant) {
+        match overdue {
+            Overdue::Nothing => {}
+            Overdue::Ping => self.ping(id),
+            Overdue::Pong => self.cut(id, Disconnect::PingTimeout, 1001, "ping-timeout", now),
+            Overdue::Message => self.close(id, Disconnect::IdleMessage, 1008, "idle-message", now),
+            Overdue::Bytes => self.slow(id, now),
+        }
+    }
+
+    fn ping(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.control.push(&PING_FRAME);
+            self.counters.pings += 1;
+            self.rouse(id);
+        }
+    }
+
+    /// The close deadline of a peer came.
+    fn give_up(&mut self, id: PeerId) {
+        self.counters.close_timeouts += 1;
+        self.gone(id, true);
+    }
+
+    /// Those who waited for room in the budget for unfinished input are read again, as many as there is room for:
+    /// called at the end of a turn, so that they come first in the next.
+    pub(super) fn feed_starved(&mut self) {
+        let room = self.limits.max_inflight_read.saturating_sub(self.inflight);
+        if room == 0 {
+            return;
+        }
+        let heads = 1 + room / (self.limits.max_message + self.limits.turn.read_per_peer);
+        for id in self.starved.drain(..heads.min(self.starved.len())).rev() {
+            if let Some(peer) = self.roster.get_mut(id)
+                && peer.reading == Reading::Starved
+            {
+                peer.reading = Reading::Unread;
+                self.unread.push_front(id);
+            }
+        }
+    }
+}

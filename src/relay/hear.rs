@@ -1,0 +1,233 @@
+//! Phase 3: those who are owed a read are read, within the budgets of a turn; what they say is decoded and published.
+//!
+//! Reading a peer changes that peer, its channel's backlog, and the counters; nothing else (law 4). Who must wait is
+//! not read, and nothing of it is lost: TCP holds its sender back.
+
+use super::Relay;
+use crate::{
+    counters::Disconnect,
+    frame::{Header, Kind},
+    handshake::Verdict,
+    id::PeerId,
+    limits::TurnBudget,
+    peer::{Fault, Input, Open, Reading, Stage},
+    wire::{Heard, Wire},
+};
+use std::time::Instant;
+use tungstenite::Message;
+
+/// What reading has cost in this turn.
+#[derive(Debug, Default)]
+struct Spent {
+    reads: usize,
+    bytes: usize,
+    messages: usize,
+}
+
+impl Spent {
+    fn is_over(&self, budget: &TurnBudget) -> bool {
+        self.reads >= budget.reads || self.bytes >= budget.read_bytes || self.messages >= budget.messages
+    }
+}
+
+impl<L> Relay<L> {
+    /// hear: reads and decodes those who are owed a read, the longest waiting first.
+    pub fn hear(&mut self, now: Instant, wire: &mut impl Wire<L>) {
+        let mut spent = Spent::default();
+        for _ in 0..self.unread.len() {
+            if spent.is_over(&self.limits.turn) {
+                return;
+            }
+            let Some(id) = self.unread.pop_front() else { return };
+            self.visit(id, now, wire, &mut spent);
+        }
+    }
+
+    fn visit(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        peer.reading = Reading::Idle;
+        match &peer.stage {
+            Stage::Handshaking { .. } => self.hear_head(id, now, wire, spent),
+            Stage::Open(_) => self.hear_open(id, now, wire, spent),
+            Stage::Closing(_) => self.hear_leaving(id, wire, spent),
+            Stage::Gone { .. } => {}
+        }
+        self.owe(id);
+    }
+
+    /// One read. Everything but bytes is dealt with here.
+    fn read<'w>(
+        &mut self,
+        id: PeerId,
+        max: usize,
+        wire: &'w mut impl Wire<L>,
+        spent: &mut Spent,
+    ) -> Option<&'w [u8]> {
+        let max = max.min(self.limits.turn.read_per_peer);
+        let peer = self.roster.get_mut(id)?;
+        let heard = wire.read(&mut peer.link, max);
+        spent.reads += 1;
+        self.counters.reads += 1;
+        match heard {
+            Heard::Bytes { bytes, drained } => {
+                peer.edge = !drained;
+                spent.bytes += bytes.len();
+                self.counters.read_bytes += bytes.len() as u64;
+                return Some(bytes);
+            }
+            Heard::WouldBlock => peer.edge = false,
+            Heard::End => self.lost(id, Disconnect::Eof),
+            Heard::Failed => self.lost(id, Disconnect::Reset),
+        }
+        None
+    }
+
+    fn hear_head(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+        let Some(bytes) = self.read(id, usize::MAX, wire, spent) else { return };
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
+        match head.receive(bytes) {
+            Verdict::More => {}
+            Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
+            Verdict::Accept { response, path } => self.join(id, &path, &response, now),
+        }
+    }
+
+    /// The peer takes its seat; it gets what is published from now on.
+    fn join(&mut self, id: PeerId, path: &str, response: &[u8], now: Instant) {
+        let first_ping = self.random.part_of(self.limits.ping_interval);
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        peer.stage = Stage::Open(Open::new(&self.limits, first_ping, now));
+        peer.control.push(response);
+        peer.seat = Some(self.channels.join(path, id));
+        self.handshaking -= 1;
+        self.counters.joined += 1;
+        self.rouse(id);
+        self.arm(id);
+    }
+
+    /// Heard and forgotten: only the end matters any more.
+    fn hear_leaving(&mut self, id: PeerId, wire: &mut impl Wire<L>, spent: &mut Spent) {
+        self.read(id, usize::MAX, wire, spent);
+    }
+
+    fn hear_open(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+        if self.is_barred(id, now) {
+            return;
+        }
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Stage::Open(open) = &mut peer.stage else { return };
+        if open.has_left_over() {
+            let (bytes, used) = open.take_left_over();
+            let used = used + self.decode(id, &bytes[used..], now, spent);
+            self.leave_over(id, used, bytes.len(), || bytes);
+        } else {
+            let max = self.reading_room(id);
+            let Some(bytes) = self.read(id, max, wire, spent) else { return };
+            self.note_life(id, now);
+            let used = self.decode(id, bytes, now, spent);
+            self.leave_over(id, used, bytes.len(), || bytes.to_vec());
+        }
+        self.recount_inflight(id);
+        self.arm(id);
+    }
+
+    fn note_life(&mut self, id: PeerId, now: Instant) {
+        if let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
+            open.note_life(now);
+        }
+    }
+
+    fn leave_over(&mut self, id: PeerId, used: usize, len: usize, bytes: impl FnOnce() -> Vec<u8>) {
+        if used < len
+            && let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage)
+        {
+            open.leave_over(bytes(), used);
+        }
+    }
+
+    /// Whether an open peer must wait although it is owed a read; puts it where it waits.
+    fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
+        let starving = self.reading_room(id) == 0;
+        let full = self.backlog_bytes() > self.limits.max_backlog;
+        let hold = self.limits.hold as u64;
+        let Some(peer) = self.roster.get_mut(id) else { return false };
+        let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return false };
+        if self.channels.unoffered(seat.channel) > hold {
+            open.note_held(now);
+            peer.reading = Reading::Held;
+            self.channels.hold(seat.channel, id);
+            self.counters.held += 1;
+            return true;
+        }
+        if starving && !open.has_left_over() {
+            peer.reading = Reading::Starved;
+            self.starved.push_back(id);
+            self.counters.starved += 1;
+            return true;
+        }
+        // Over the backlogs' budget somebody is due, or is evicted in this turn: the next one finds room.
+        full
+    }
+
+    /// How much may be read from an open peer: anything while the budget for unfinished input has room, and what
+    /// its frame lacks, which is counted already, when it has none.
+    fn reading_room(&self, id: PeerId) -> usize {
+        if self.inflight < self.limits.max_inflight_read {
+            return usize::MAX;
+        }
+        match self.roster.get(id).map(|peer| &peer.stage) {
+            Some(Stage::Open(open)) => open.frame_remaining(),
+            _ => 0,
+        }
+    }
+
+    /// Decodes `bytes` and publishes what they hold, within the budget of one peer. Says how many were used.
+    fn decode(&mut self, id: PeerId, bytes: &[u8], now: Instant, spent: &mut Spent) -> usize {
+        let (mut used, mut messages) = (0, 0);
+        while used < bytes.len() && messages < self.limits.turn.messages_per_peer {
+            let Some(peer) = self.roster.get_mut(id) else { break };
+            let Stage::Open(open) = &mut peer.stage else { break };
+            match open.decode(&bytes[used..], &mut peer.control, &self.limits, now) {
+                Ok((step, input)) => {
+                    used += step;
+                    messages += usize::from(!matches!(input, Input::Unfinished));
+                    self.take_in(id, input, now);
+                }
+                Err(fault) => self.close_for(id, fault, now),
+            }
+        }
+        spent.messages += messages;
+        self.rouse(id);
+        used
+    }
+
+    fn take_in(&mut self, id: PeerId, input: Input, now: Instant) {
+        match input {
+            Input::Unfinished | Input::Control => {}
+            Input::Message(kind, message) => self.publish(id, kind, message),
+            Input::Closed(code) => self.answer_close(id, code, now),
+        }
+    }
+
+    fn publish(&mut self, id: PeerId, kind: Kind, message: Message) {
+        // Not kept: a small message cut from a read buffer would pin the whole buffer.
+        let payload = message.into_data();
+        let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) else { return };
+        self.channels.publish(seat, self.limits.echo, &Header::new(kind, payload.len()), &payload);
+        self.counters.messages_in += 1;
+        self.counters.bytes_in += payload.len() as u64;
+        #[cfg(test)]
+        self.published.push(super::Published {
+            channel: self.channels.path(seat.channel).into(),
+            sender: id,
+            text: kind == Kind::Text,
+            payload: payload.to_vec(),
+        });
+    }
+
+    fn close_for(&mut self, id: PeerId, fault: Fault, now: Instant) {
+        let (why, code, token) = fault.verdict();
+        self.close(id, why, code, token, now);
+    }
+}

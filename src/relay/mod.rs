@@ -1,0 +1,247 @@
+//! The relay: the whole product, without a socket.
+//!
+//! Owns the peers, the channels, the wheel and the lists that carry work from one phase of a turn to the next. The
+//! caller goes through the phases in order (`hear`, `expire`, `deliver`, `bury`; the map in `lib.rs`), gives the
+//! time with each, and does the reading and writing through `Wire`. Each kind of effect happens in one phase only:
+//!
+//! | file | phase | effect |
+//! |---|---|---|
+//! | `hear.rs` | 3 | input is read, decoded and published |
+//! | `expire.rs` | 4 | pings and deadlines |
+//! | `deliver.rs` | 5 | the only writes; who is slow; the backlogs' budget |
+//! | `end.rs` | all | how a peer comes to its end; `bury`, phase 6, frees the slots |
+
+#[cfg(test)]
+mod audit;
+mod deliver;
+mod end;
+mod expire;
+mod hear;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    channel::Channels,
+    counters::Counters,
+    handshake::Refusal,
+    id::PeerId,
+    limits::Limits,
+    peer::{Peer, Reading, Stage},
+    random::Random,
+    roster::Roster,
+    wheel::{Tick, Wheel},
+};
+#[cfg(test)]
+pub(crate) use audit::Published;
+use std::{collections::VecDeque, time::Instant};
+
+/// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
+const REFUSAL_SLOTS: usize = 64;
+
+/// All peers and all that is between them. `L` is the link by which the outside finds a peer's socket.
+#[derive(Debug)]
+pub struct Relay<L> {
+    limits: Limits,
+    roster: Roster<Peer<L>>,
+    channels: Channels,
+    wheel: Wheel<PeerId>,
+    /// Those with something to write and a socket that takes it, or a writing side to end (law 10); and former ids.
+    due: VecDeque<PeerId>,
+    /// Those who are owed a read and kept from it by nothing (law 10); and former ids.
+    unread: VecDeque<PeerId>,
+    /// Those who are owed a read and wait for room in the budget for unfinished input; and former ids.
+    starved: VecDeque<PeerId>,
+    /// Those to be buried.
+    gone: Vec<PeerId>,
+    /// How many are in the stage `Handshaking`.
+    handshaking: usize,
+    /// Unfinished input of all peers, in bytes.
+    inflight: usize,
+    /// Rests of frames copied out of backlogs into control buffers, in bytes.
+    copied: usize,
+    draining: bool,
+    random: Random,
+    counters: Counters,
+    /// What the wheel gave in this turn; kept for its memory.
+    expired: Vec<(PeerId, Tick)>,
+    /// Whom the turn has yet to weigh or stir; kept for its memory.
+    scratch: Vec<PeerId>,
+    #[cfg(test)]
+    published: Vec<Published>,
+}
+
+/// What `bury` hands back of a peer.
+#[derive(Debug)]
+pub struct Buried<L> {
+    /// The peer that was.
+    pub id: PeerId,
+    /// The link it had, to be closed now.
+    pub link: L,
+    /// The connection is to be reset (RST) and not closed in peace.
+    pub reset: bool,
+}
+
+impl<L> Relay<L> {
+    /// A relay without peers. `seed` spreads first pings and retry hints.
+    pub fn new(limits: Limits, seed: u64, now: Instant) -> Self {
+        Self {
+            limits,
+            roster: Roster::new(),
+            channels: Channels::new(),
+            wheel: Wheel::new(now),
+            due: VecDeque::new(),
+            unread: VecDeque::new(),
+            starved: VecDeque::new(),
+            gone: Vec::new(),
+            handshaking: 0,
+            inflight: 0,
+            copied: 0,
+            draining: false,
+            random: Random::new(seed),
+            counters: Counters::default(),
+            expired: Vec::new(),
+            scratch: Vec::new(),
+            #[cfg(test)]
+            published: Vec::new(),
+        }
+    }
+
+    /// hear: a connection was accepted; its socket is taken for writable and not for readable. Over a limit the peer
+    /// is refused with 503 at once.
+    ///
+    /// # Errors
+    /// The link, when there is not even a slot to refuse it in: to be dropped (it has been counted).
+    pub fn open(&mut self, link: L, now: Instant) -> Result<PeerId, L> {
+        self.counters.opened += 1;
+        if self.roster.len() >= self.limits.max_connections + REFUSAL_SLOTS {
+            self.counters.refuse(Refusal::MaxConnections.label());
+            return Err(link);
+        }
+        let refusal = self.surplus();
+        let id = self.roster.insert(Peer::new(link, now + self.limits.handshake_timeout));
+        self.handshaking += 1;
+        match refusal {
+            Some(refusal) => self.refuse(id, refusal, now),
+            None => self.arm(id),
+        }
+        Ok(id)
+    }
+
+    /// Why one more peer is too many.
+    fn surplus(&self) -> Option<Refusal> {
+        if self.draining {
+            Some(Refusal::Draining)
+        } else if self.roster.len() >= self.limits.max_connections {
+            Some(Refusal::MaxConnections)
+        } else if self.handshaking >= self.limits.max_handshakes {
+            Some(Refusal::MaxHandshakes)
+        } else {
+            None
+        }
+    }
+
+    /// hear: a readable edge came (bytes, the end, or an error to be read). `hear` does the reading.
+    pub fn readable(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.edge = true;
+            self.owe(id);
+        }
+    }
+
+    /// hear: a writable edge came. Stale and spurious ones do no harm.
+    pub fn writable(&mut self, id: PeerId, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let refused_before = !std::mem::replace(&mut peer.writable, true);
+        if let Stage::Open(open) = &mut peer.stage
+            && refused_before
+        {
+            open.note_life(now);
+        }
+        self.rouse(id);
+    }
+
+    /// hear: the outside has lost the connection (its registration failed, say).
+    pub fn lose(&mut self, id: PeerId) {
+        self.lost(id, crate::counters::Disconnect::Io);
+    }
+
+    /// The link of a peer that is still there.
+    pub fn link_mut(&mut self, id: PeerId) -> Option<&mut L> {
+        self.roster.get_mut(id).map(|peer| &mut peer.link)
+    }
+
+    /// Whether the next turn has work of its own, so that the wait must not block.
+    pub fn is_busy(&self) -> bool {
+        !self.due.is_empty() || !self.unread.is_empty()
+    }
+
+    /// When `expire` is wanted next at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next()
+    }
+
+    /// Whether no peer is left.
+    pub fn is_empty(&self) -> bool {
+        self.roster.len() == 0
+    }
+
+    /// Peers in all stages.
+    pub fn peers(&self) -> usize {
+        self.roster.len()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Memory that the backlogs hold, in bytes; bounded by `max_backlog`.
+    pub fn backlog_bytes(&self) -> usize {
+        self.channels.allocated() + self.copied
+    }
+
+    /// Unfinished input, in bytes; bounded by `max_inflight_read`.
+    pub fn inflight_bytes(&self) -> usize {
+        self.inflight
+    }
+
+    /// Puts the peer on `due` if it belongs there.
+    fn rouse(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id)
+            && !peer.due
+            && peer.is_due(&self.channels)
+        {
+            peer.due = true;
+            self.due.push_back(id);
+        }
+    }
+
+    /// Puts the peer on `unread` if it is owed a read and stands on no list for it yet.
+    fn owe(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id)
+            && peer.reading == Reading::Idle
+            && peer.is_owed_a_read()
+        {
+            peer.reading = Reading::Unread;
+            self.unread.push_back(id);
+        }
+    }
+
+    /// Sees to it that the wheel comes by in time (law 6).
+    fn arm(&mut self, id: PeerId) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Some(deadline) = peer.deadline(&self.limits) else { return };
+        if self.wheel.tick_of(deadline) < peer.armed {
+            peer.armed = self.wheel.insert(id, deadline);
+        }
+    }
+
+    /// Brings the count of unfinished input up to date.
+    fn recount_inflight(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            let before = std::mem::replace(&mut peer.inflight, 0);
+            peer.inflight = peer.count_inflight();
+            self.inflight = self.inflight + peer.inflight - before;
+        }
+    }
+}

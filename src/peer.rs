@@ -355,10 +355,6 @@ impl Open {
         self.scanner.frame_remaining()
     }
 
-    pub(crate) fn is_between_messages(&self) -> bool {
-        self.scanner.is_between_messages()
-    }
-
     /// A sign of life: a byte was heard, or the socket takes bytes again after it had refused.
     pub(crate) fn note_life(&mut self, now: Instant) {
         self.alive_at = now;
@@ -395,9 +391,11 @@ impl Open {
         others.into_iter().flatten().fold(self.pong_deadline(limits), Instant::min)
     }
 
-    /// What is due at a wheel visit: the worst first.
-    pub(crate) fn overdue(&mut self, limits: &Limits, reading: Reading, now: Instant) -> Overdue {
-        if self.bytes_deadline(limits).is_some_and(|deadline| deadline <= now) {
+    /// What is due at a wheel visit: the worst first. Lag counts only while the socket refuses bytes: a peer that
+    /// takes them again is offered some first, and asked once more.
+    pub(crate) fn overdue(&mut self, limits: &Limits, at: (Reading, bool), now: Instant) -> Overdue {
+        let (reading, writable) = at;
+        if self.bytes_deadline(limits).is_some_and(|deadline| deadline <= now && !writable) {
             return Overdue::Bytes;
         }
         if self.message_deadline(limits, reading).is_some_and(|deadline| deadline <= now) {

@@ -251,18 +251,23 @@ impl<L> Relay<L> {
                 self.channels.lower_offered(seat.channel, seat.cursor.pos());
             }
         }
-        let (roster, unread) = (&mut self.roster, &mut self.unread);
-        self.channels.settle(self.limits.hold as u64, |id| {
-            if let Some(peer) = roster.get_mut(id)
-                && peer.reading == Reading::Held
-            {
-                peer.reading = Reading::Unread;
-                unread.push_front(id);
-                if let Stage::Open(open) = &mut peer.stage {
-                    open.note_released(now);
-                }
-            }
-        });
+        let mut released = std::mem::take(&mut self.scratch);
+        self.channels.settle(self.limits.hold as u64, |id| released.push(id));
+        for id in released.drain(..) {
+            self.release(id, now);
+        }
+        self.scratch = released;
+    }
+
+    /// A sender that was held back is read again, before those who were read meanwhile.
+    fn release(&mut self, id: PeerId, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id).filter(|peer| peer.reading == Reading::Held) else { return };
+        peer.reading = Reading::Unread;
+        self.unread.push_front(id);
+        if let Stage::Open(open) = &mut peer.stage {
+            open.note_released(now);
+        }
+        self.arm(id);
     }
 }
 

@@ -29,7 +29,7 @@ impl<L> Relay<L> {
             Stage::Handshaking { deadline, .. } if *deadline <= now => self.refuse(id, Refusal::Timeout, now),
             Stage::Open(open) => {
                 open.rest();
-                let overdue = open.overdue(&self.limits, peer.reading, now);
+                let overdue = open.overdue(&self.limits, (peer.reading, peer.writable), now);
                 self.settle_overdue(id, overdue, now);
             }
             Stage::Closing(closing) if closing.deadline <= now => self.give_up(id),

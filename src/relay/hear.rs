@@ -120,13 +120,13 @@ impl<L> Relay<L> {
         if open.has_left_over() {
             let (bytes, used) = open.take_left_over();
             let used = used + self.decode(id, &bytes[used..], now, spent);
-            self.leave_over(id, used, bytes.len(), || bytes);
+            self.leave_over(id, bytes, used);
         } else {
             let max = self.reading_room(id);
             let Some(bytes) = self.read(id, max, wire, spent) else { return };
             self.note_life(id, now);
             let used = self.decode(id, bytes, now, spent);
-            self.leave_over(id, used, bytes.len(), || bytes.to_vec());
+            self.leave_over(id, bytes[used..].to_vec(), 0);
         }
         self.recount_inflight(id);
         self.arm(id);
@@ -138,11 +138,10 @@ impl<L> Relay<L> {
         }
     }
 
-    fn leave_over(&mut self, id: PeerId, used: usize, len: usize, bytes: impl FnOnce() -> Vec<u8>) {
-        if used < len
-            && let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage)
-        {
-            open.leave_over(bytes(), used);
+    /// Keeps what was not decoded for the next turn, unless the peer has closed meanwhile.
+    fn leave_over(&mut self, id: PeerId, bytes: Vec<u8>, used: usize) {
+        if let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
+            open.leave_over(bytes, used);
         }
     }
 

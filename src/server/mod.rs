@@ -1,0 +1,292 @@
+//! The one I/O floor: poller, listeners, sockets, and the turn.
+//!
+//! Owns the relay and everything that has a descriptor, and reads the clock, once a turn. Promises: a fixed list of
+//! phases, each kind of effect in exactly one of them; each socket is registered once, for both directions, and
+//! never again, so that a connection costs one `epoll_ctl`; no error of one connection leaves the loop. Leaves to
+//! others: everything that a peer means (`relay.rs`).
+
+pub mod descriptors;
+mod link;
+mod listener;
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    io,
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Poll, Token, event::Event, net::TcpStream};
+
+use crate::{config::Config, id::PeerId, relay::Relay, signals::Signals};
+use link::{Link, Sockets};
+use listener::Doors;
+
+/// Events taken from the poller at once. More than that wait for the next turn, which does not block then.
+const EVENTS: usize = 1024;
+
+/// No wait is longer, whatever the deadlines say: a clock that jumped is noticed within it.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Failed waits in a row before the program gives up, and the rest after each. No failure of `epoll_wait` is
+/// expected at all; this outlives one that passes and ends one that does not.
+const MAX_FAILED_WAITS: u32 = 100;
+const REST: Duration = Duration::from_millis(10);
+
+/// The poll loop and all that it drives.
+#[derive(Debug)]
+pub struct Server {
+    poll: Poll,
+    signals: Signals,
+    doors: Doors,
+    sockets: Sockets,
+    relay: Relay<Link>,
+    /// Accepts per turn and listener.
+    accepts: usize,
+    /// SIGTERM or SIGINT came: the listeners are closed, and the loop ends with the last peer.
+    draining: bool,
+    /// It came twice: the loop ends now.
+    stopped: bool,
+}
+
+/// Why the server did not start. Says what to do.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address could not be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The system refused the poller, the signals, or a descriptor for them.
+    System(io::Error),
+}
+
+impl Server {
+    /// Opens the listeners and installs the signal handlers. Nobody is accepted before `run`.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or the system refuses something.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let poll = Poll::new().map_err(StartError::System)?;
+        let mut signals = Signals::install().map_err(StartError::System)?;
+        signals.register(poll.registry(), Token(SIGNALS)).map_err(StartError::System)?;
+        let mut doors = Doors::new();
+        for (nth, &address) in config.listen.iter().enumerate() {
+            let token = Token(LISTENERS + nth);
+            listener::bind(address, config)
+                .and_then(|listener| doors.add(listener, poll.registry(), token))
+                .map_err(|error| StartError::Listen(address, error))?;
+        }
+        let relay = Relay::new(config.limits.clone(), seed(), clock());
+        let accepts = config.limits.turn.accepts;
+        Ok(Self {
+            poll,
+            signals,
+            doors,
+            sockets: Sockets::new(),
+            relay,
+            accepts,
+            draining: false,
+            stopped: false,
+        })
+    }
+
+    /// Where it listens, with the ports that were really given.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.doors.addresses()
+    }
+
+    /// Runs until SIGTERM or SIGINT and the last peer is gone, or a second such signal.
+    ///
+    /// # Errors
+    /// When the poller is broken for good.
+    pub fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut now = clock();
+        while !self.is_over() {
+            self.wait(&mut events, now)?;
+            now = clock();
+            self.hear(now, &events);
+            self.relay.expire(now);
+            self.relay.deliver(now, &mut self.sockets);
+            self.bury();
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopped || self.draining && self.relay.is_empty()
+    }
+
+    /// Phase 1. `then` is the time of the turn before: a wait may be too long by that turn, some milliseconds.
+    fn wait(&mut self, events: &mut Events, then: Instant) -> io::Result<()> {
+        let busy = self.relay.is_busy() || self.doors.is_busy();
+        let timeout = if busy { Duration::ZERO } else { self.longest_wait(then) };
+        let mut failed = 0;
+        while let Err(error) = self.poll.poll(events, Some(timeout)) {
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            failed += 1;
+            if failed == MAX_FAILED_WAITS {
+                return Err(error);
+            }
+            thread::sleep(REST);
+        }
+        Ok(())
+    }
+
+    fn longest_wait(&self, then: Instant) -> Duration {
+        let deadlines = [self.relay.next_deadline(), self.doors.next_deadline()];
+        let waits = deadlines.into_iter().flatten().map(|deadline| deadline.saturating_duration_since(then));
+        waits.fold(MAX_WAIT, Duration::min)
+    }
+
+    /// Phase 3.
+    fn hear(&mut self, now: Instant, events: &Events) {
+        let mut signalled = false;
+        for event in events {
+            match Origin::of(event.token()) {
+                Origin::Peer(id) => self.note(id, event, now),
+                Origin::Listener(nth) => self.doors.knocked(nth),
+                Origin::Signals => signalled = true,
+            }
+        }
+        self.accept(now);
+        if signalled {
+            self.heed_signals(now);
+        }
+        self.relay.hear(now, &mut self.sockets);
+    }
+
+    fn note(&mut self, id: PeerId, event: &Event, now: Instant) {
+        // None: an event for a peer that was buried after the poller had filed it.
+        let Some(link) = self.relay.link_mut(id) else { return };
+        link.note(event);
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.relay.readable(id);
+        }
+        if event.is_writable() {
+            self.relay.writable(id, now);
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        let Self { doors, relay, poll, accepts, .. } = self;
+        doors.accept(now, *accepts, |socket| welcome(relay, poll, socket, now));
+    }
+
+    fn heed_signals(&mut self, now: Instant) {
+        let caught = self.signals.take();
+        if caught.reload {
+            log::warn!("SIGHUP: the configuration is not read again while running; restart to apply it");
+        }
+        if caught.report {
+            log::info!("{}", self.relay.counters());
+        }
+        if caught.stop {
+            self.stop(now);
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        if self.draining {
+            log::info!("stopping at once: asked a second time");
+            self.stopped = true;
+            return;
+        }
+        log::info!("stopping: no more connections are accepted, every peer is closed with 1012");
+        self.draining = true;
+        self.doors.close();
+        self.relay.drain(now);
+    }
+
+    /// Phase 6.
+    fn bury(&mut self) {
+        let mut freed = false;
+        self.relay.bury(|buried| {
+            freed = true;
+            buried.link.close(buried.reset);
+        });
+        if freed {
+            self.doors.retry();
+        }
+    }
+}
+
+/// Brings one connection into the relay. The relay comes first: the token of the socket is the peer's id.
+fn welcome(relay: &mut Relay<Link>, poll: &Poll, socket: TcpStream, now: Instant) {
+    // Err: no slot, not even for a refusal. The relay has counted it; dropping the link closes it.
+    let Ok(id) = relay.open(Link::new(socket), now) else { return };
+    let Some(link) = relay.link_mut(id) else { return };
+    if link.register(poll.registry(), Token(id.to_word())).is_err() {
+        relay.lose(id);
+    }
+}
+
+/// Whom a token stands for.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    Peer(PeerId),
+    Listener(usize),
+    Signals,
+}
+
+/// The low half of a token is a slot. From here on it is not: no slot comes near, as each needs a descriptor.
+const LISTENERS: usize = 0xFFFF_FF00;
+const SIGNALS: usize = 0xFFFF_FFFF;
+
+impl Origin {
+    fn of(Token(word): Token) -> Self {
+        match word & 0xFFFF_FFFF {
+            SIGNALS => Self::Signals,
+            nth @ LISTENERS.. => Self::Listener(nth - LISTENERS),
+            _ => Self::Peer(PeerId::from_word(word)),
+        }
+    }
+}
+
+/// The one clock of the program (law 3).
+#[allow(clippy::disallowed_methods)]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+/// Random enough to spread pings and hints; std draws its hash keys from the system.
+fn seed() -> u64 {
+    RandomState::new().hash_one("wsrelayd")
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) => {
+                write!(f, "cannot listen on {address}: {error}. {}", advice(error.kind()))
+            }
+            Self::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "Another program listens there, perhaps another wsrelayd: stop it, or choose another port with --listen \
+             or the key `listen`."
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "No interface of this machine has this address: choose one that it has."
+        }
+        io::ErrorKind::PermissionDenied => {
+            "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher one."
+        }
+        _ => "Choose another address with --listen or the key `listen`.",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,418 @@
+//! The real binary: how it starts, refuses to start, stops, and lives with what its surroundings do to it.
+
+#![cfg(unix)]
+// Clippy takes the helpers of this file for ordinary code; they are tests, and their time is the real one.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_wsrelayd");
+
+/// Long enough for a loaded machine, short enough for a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running relay; killed when the test is done with it.
+struct Relay {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Relay {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts a shell that becomes the relay after `prelude`.
+    fn start_after(prelude: &str, arguments: &[&str]) -> Self {
+        Self::spawn(after(prelude, arguments))
+    }
+
+    /// Starts it and reads the one line that says where it listens.
+    fn spawn(mut command: Command) -> Self {
+        command.env_remove("RUST_LOG").env_remove("JOURNAL_STREAM").stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut relay = Self { child, stderr, addresses: Vec::new() };
+        relay.addresses = addresses_in(&relay.line());
+        relay
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Reads the log up to a line with `words`.
+    fn line_with(&mut self, words: &str) -> String {
+        for _ in 0..100 {
+            let line = self.line();
+            assert!(!line.is_empty(), "the log ended without {words:?}");
+            if line.contains(words) {
+                return line;
+            }
+        }
+        panic!("no {words:?} in a hundred lines");
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(pid(&self.child), signal).unwrap();
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+
+    /// A client that has finished its handshake.
+    fn client(&self) -> TcpStream {
+        let mut client = self.asking_client();
+        let answer = head(&mut client);
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        client
+    }
+
+    /// A client that has sent its request.
+    fn asking_client(&self) -> TcpStream {
+        let mut client = TcpStream::connect(self.addresses[0]).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = "GET /start HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        client.write_all(request.as_bytes()).unwrap();
+        client
+    }
+
+    /// Sends a short text from one client and expects it at the other.
+    fn relays(&self, from: &mut TcpStream, to: &mut TcpStream, text: &str) {
+        // Masked with zeros, so that the payload stands as it is.
+        let length = u8::try_from(text.len()).unwrap();
+        from.write_all(&[&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()).unwrap();
+        let mut frame = vec![0; 2 + text.len()];
+        to.read_exact(&mut frame).unwrap();
+        assert_eq!(frame, [&[0x81, length], text.as_bytes()].concat());
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn after(prelude: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{prelude} exec \"$0\" \"$@\"")).arg(BINARY).args(arguments);
+    command
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    until("the program ends", || child.try_wait().unwrap())
+}
+
+/// Looks every 10 ms until there is something, or fails.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn addresses_in(greeting: &str) -> Vec<SocketAddr> {
+    let (_, list) = greeting.split_once(" listens on ").unwrap_or_else(|| panic!("no greeting: {greeting}"));
+    let (list, _) = list.split_once("; ").unwrap();
+    list.split(", ").map(|url| url.trim_start_matches("ws://").parse().unwrap()).collect()
+}
+
+/// An HTTP head, byte by byte, so that nothing behind it is swallowed.
+fn head(client: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        bytes.push(byte[0]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A close frame, and its code.
+fn close_code(client: &mut TcpStream) -> u16 {
+    let mut frame = [0; 4];
+    client.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[0], 0x88, "no close frame: {frame:?}");
+    u16::from_be_bytes([frame[2], frame[3]])
+}
+
+/// Runs to the end: the exit code and what stood on standard error.
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = wait(&mut child);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (status.code(), said)
+}
+
+/// A configuration file that goes away with the test.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wsrelayd-{name}-{}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Processor time of a process so far, in clock ticks (hundredths of a second).
+#[cfg(target_os = "linux")]
+fn processor_ticks(child: &Child) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    // After the name: state is the first field, utime the 12th, stime the 13th.
+    fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+/// How often a process went to sleep by itself so far: the wake-ups of its loop.
+#[cfg(target_os = "linux")]
+fn sleeps(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn it_says_where_it_listens_relays_and_stops_with_0() {
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+    assert_ne!(relay.addresses[0].port(), 0, "the real port is printed");
+    let (mut one, mut two) = (relay.client(), relay.client());
+    relay.relays(&mut one, &mut two, "hello");
+    relay.relays(&mut two, &mut one, "and back");
+
+    let start = Instant::now();
+    relay.signal(Signal::TERM);
+    for client in [&mut one, &mut two] {
+        assert_eq!(close_code(client), 1012);
+    }
+    // Honest clients answer and leave; the relay need not wait for its deadline.
+    for mut client in [one, two] {
+        client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4]).unwrap();
+    }
+    assert_eq!(relay.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn without_peers_either_signal_stops_it_at_once() {
+    let table = [Signal::TERM, Signal::INT];
+    assert!(!table.is_empty());
+    for signal in table {
+        let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+        let start = Instant::now();
+        relay.signal(signal);
+        assert_eq!(relay.wait().code(), Some(0), "{signal:?}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{signal:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_peers_that_do_not_answer() {
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+    let mut mute = relay.client();
+    relay.signal(Signal::TERM);
+    assert_eq!(close_code(&mut mute), 1012);
+    let start = Instant::now();
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(2), "the close deadline is 5 s");
+    TcpStream::connect(relay.addresses[0]).expect_err("nobody listens any more");
+}
+
+#[test]
+fn other_signals_are_answered_with_a_line_and_kill_nobody() {
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+    let (mut one, mut two) = (relay.client(), relay.client());
+    for _ in 0..100 {
+        relay.signal(Signal::HUP);
+        relay.signal(Signal::USR1);
+    }
+    assert!(relay.line_with("SIGHUP").contains("restart"));
+    relay.line_with("INFO");
+    relay.relays(&mut one, &mut two, "still here");
+}
+
+#[test]
+fn bad_arguments_and_configurations_end_with_2_and_say_why() {
+    let typo = File::new("typo", "\nmax_conections = 5\n");
+    let breach = File::new("breach", "pong_timeout = \"40s\"\n");
+    let table: &[(&[&str], &[&str])] = &[
+        (&["--config", typo.path()], &["typo", "line 2", "max_conections", "max_connections"]),
+        (&["--config", breach.path()], &["breach", "pong_timeout", "40s", "ping_interval", "25s"]),
+        (&["--config", "/nonexistent/wsrelayd.toml"], &["/nonexistent/wsrelayd.toml", "No such file"]),
+        (&["--listen", "localhost:9310"], &["--listen", "localhost:9310", "127.0.0.1:9310"]),
+        (&["--no-such-thing"], &["--no-such-thing", "--help"]),
+    ];
+    assert!(!table.is_empty());
+    for (arguments, words) in table {
+        let (code, said) = refused(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        for word in *words {
+            assert!(said.contains(word), "{arguments:?}: no {word:?} in: {said}");
+        }
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    for (argument, words) in [("--help", "--listen"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let output = Command::new(BINARY).arg(argument).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains(words), "{argument}");
+    }
+}
+
+#[test]
+fn a_port_in_use_ends_with_1_and_one_line() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let (code, said) = refused(&["--listen", &address]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn all_listeners_lead_to_one_relay() {
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
+    assert_eq!(relay.addresses.len(), 2);
+    let mut one = relay.client();
+    relay.addresses.swap(0, 1);
+    let mut two = relay.client();
+    relay.relays(&mut one, &mut two, "across");
+}
+
+#[test]
+fn arguments_win_over_the_file() {
+    let file = File::new("listen", "listen = [\"127.0.0.1:1\"]\n");
+    let relay = Relay::start(&["--config", file.path(), "--listen", "127.0.0.1:0"]);
+    assert_ne!(relay.addresses[0].port(), 1);
+}
+
+/// Without standard streams the first sockets would get their numbers, and the log would go to a peer.
+#[test]
+fn it_lives_without_standard_streams() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = after("exec 0<&- 1>&- 2>&-;", &["--listen", &free.to_string()]);
+    let child = command.env("RUST_LOG", "debug").spawn().unwrap();
+    let stderr = Command::new("true").stderr(Stdio::piped()).spawn().unwrap().stderr.take().unwrap();
+    let mut relay = Relay { child, stderr: BufReader::new(stderr), addresses: vec![free] };
+    until("it listens", || TcpStream::connect(free).ok());
+    let (mut one, mut two) = (relay.client(), relay.client());
+    relay.signal(Signal::HUP);
+    relay.relays(&mut one, &mut two, "no log in here");
+    drop((one, two));
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
+/// A pipe holds 64 KiB; each SIGHUP is a line of some hundred bytes.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+    let (mut one, mut two) = (relay.client(), relay.client());
+    for round in 0..2000 {
+        relay.signal(Signal::HUP);
+        // One line for each: the signals would coalesce otherwise.
+        relay.relays(&mut one, &mut two, &round.to_string());
+    }
+    drop((one, two));
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
+#[test]
+fn a_log_whose_reader_has_gone_stops_nothing() {
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+    let nobody = Command::new("true").stderr(Stdio::piped()).spawn().unwrap().stderr.take().unwrap();
+    drop(std::mem::replace(&mut relay.stderr, BufReader::new(nobody)));
+    relay.signal(Signal::HUP);
+    relay.signal(Signal::USR1);
+    let (mut one, mut two) = (relay.client(), relay.client());
+    relay.relays(&mut one, &mut two, "unheard");
+    drop((one, two));
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
+/// Row 11 of the fault matrix. The relay needs some ten descriptors for itself, so that forty connections are too
+/// many: the rest wait in the kernel, with their requests, and cost nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn out_of_descriptors_it_neither_spins_nor_stalls() {
+    let mut relay = Relay::start_after("ulimit -n 30;", &["--listen", "127.0.0.1:0"]);
+    let mut clients: Vec<_> = (0..40).map(|_| relay.asking_client()).collect();
+    relay.line_with("accept failed");
+    // Lets the first, short pauses pass.
+    thread::sleep(Duration::from_millis(500));
+
+    let (ticks, slept) = (processor_ticks(&relay.child), sleeps(&relay.child));
+    thread::sleep(Duration::from_secs(2));
+    assert!(sleeps(&relay.child) - slept < 2 * 20, "less than 20 wake-ups a second");
+    assert!(processor_ticks(&relay.child) - ticks < 2 * 5, "less than 5 % of a processor");
+
+    // The kernel keeps the order: the first were accepted, the others wait.
+    let mut first = clients.drain(..10).collect::<Vec<_>>();
+    let accepted = first.iter_mut().all(|client| head(client).starts_with("HTTP/1.1 101"));
+    let next = clients.iter().position(|client| !answered(client)).unwrap();
+    assert!(accepted && next > 0);
+
+    // No new connection comes, so only the burials can lead to those that wait. Their pauses are long by now.
+    let mut took = Duration::ZERO;
+    for (leaving, waiting) in first.into_iter().zip(&mut clients[next..]).take(3) {
+        let start = Instant::now();
+        drop(leaving);
+        assert!(head(waiting).starts_with("HTTP/1.1 101"));
+        took += start.elapsed();
+        thread::sleep(Duration::from_millis(800));
+    }
+    assert!(took < Duration::from_millis(450), "three accepts took {took:?}");
+}
+
+/// Whether an answer stands in the socket; takes nothing of it.
+#[cfg(target_os = "linux")]
+fn answered(client: &TcpStream) -> bool {
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let answered = client.peek(&mut [0]).is_ok();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    answered
+}

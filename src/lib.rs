@@ -1,4 +1,68 @@
-//! wsrelayd
+//! wsrelayd: whatever a client sends on a path is relayed to every other client on that path.
+//!
+//! # The one idea
+//!
+//! Server frames are not masked, so one encoding of a message serves every peer. A *channel* (one request path) owns
+//! a *backlog*: an append-only run of encoded frames. A *peer* owns a *cursor* into it and a small private *control*
+//! buffer. Nothing is queued per peer and message: what a peer still has to get lies between its cursor and the end,
+//! and leaves with one vectored write per turn, however many messages the turn brought.
+//!
+//! # The map (imports go down only)
+//!
+//! | floor | files | what they own |
+//! |---|---|---|
+//! | | `main` | arguments, exit codes |
+//! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
+//! | 3 | `signals` `config/` `logging` | signals as events; the file, read and checked; a log that never blocks |
+//! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
+//! | 1 | `peer` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
+//! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `wire` `random` | parts that know nobody |
+//!
+//! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
+//! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network.
+//!
+//! # The turn
+//!
+//! One thread, one edge-triggered poller; each socket is registered once, for both directions, and never again.
+//!
+//! ```text
+//! 1 wait     until the next deadline; not at all while `due` or `unread` holds anybody   server
+//! 2 now      one Instant for the whole turn                                              server
+//! 3 hear     accept, signals; left-over input, then readable peers: decode, publish      relay/hear.rs
+//! 4 expire   timer wheel: pings and deadlines                                            relay/expire.rs
+//! 5 deliver  each peer on `due`: one vectored write; the slow; the backlogs' budget      relay/deliver.rs
+//! 6 bury     close, free the slot                                                        relay/end.rs
+//! ```
+//!
+//! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
+//! writing side is still to be ended). It is on **`unread`** exactly when it is owed a read, because a readable edge
+//! was not spent or input is left over, and is not kept from it: by its channel, of which more than `hold` bytes were
+//! not yet offered to somebody who would take them, or by the budget for unfinished input. Those two keep lists of
+//! their own, and whoever stands there comes back to `unread` as soon as there is room.
+//!
+//! # The laws
+//!
+//! 1. A slot is freed only in *bury*.
+//! 2. Only *deliver* writes to a peer, refusals included.
+//! 3. Floors 0 to 2 take time as an argument.
+//! 4. Reading a peer changes that peer, its channel's backlog, and the counters; nothing else.
+//! 5. A frame is never cut; control frames stand at frame boundaries.
+//! 6. Each peer that is not gone has a valid wheel entry no later than its next deadline (and a tick).
+//! 7. Total order per channel: what a peer receives is one contiguous run of the channel's messages, less its own:
+//!    no gap (except by law 8), no duplicate, no reordering, from joining to leaving.
+//! 8. No silent loss: a gap exists only where the peer was disconnected, with the reason, or, under
+//!    `on_slow = "skip"`, where it is counted and logged.
+//! 9. Every queue, buffer and list has a limit from the configuration and a named consequence (`limits`).
+//! 10. `due` and `unread` are exact.
+//! 11. Bytes and type are relayed exactly; bytes of one peer never reach another channel, nor a later peer in its
+//!     slot.
+//! 12. Every refusal and every disconnect is counted under exactly one reason; the sums match.
+//! 13. A peer whose socket always takes what it is offered is never disconnected or skipped for slowness.
+//!
+//! `relay/audit.rs` recomputes 1, 6, 9, 10 and 12 after every simulated turn, `sim/` holds what each client received
+//! against 5, 7, 8, 11 and 13 and counts the work of each turn; 2 and 4 follow from who is given the `Wire`, 3 from
+//! `clippy.toml` and `tests/manners.py`.
+
 #![forbid(unsafe_code)]
 
 mod backlog;

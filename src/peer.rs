@@ -431,6 +431,13 @@ impl Open {
     }
 }
 
+#[cfg(test)]
+impl Open {
+    pub(crate) fn has_decoder(&self) -> bool {
+        self.decoder.is_some()
+    }
+}
+
 impl LeftOver {
     fn is_empty(&self) -> bool {
         self.used == self.bytes.len()

@@ -1,20 +1,25 @@
-//! First steps: two peers and a wire of two byte queues each. Everything beyond is in the simulation.
+//! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
-use super::Relay;
+use super::{REFUSAL_SLOTS, Relay};
 use crate::{
+    counters::Disconnect,
+    frame::PING_FRAME,
     id::PeerId,
     limits::Limits,
+    peer::Stage,
     wire::{Heard, Wire},
 };
 use std::{
     io::{self, IoSlice},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 #[derive(Debug, Default)]
 struct Link {
     input: Vec<u8>,
     output: Vec<u8>,
+    /// The socket takes nothing.
+    full: bool,
     finished: bool,
 }
 
@@ -34,6 +39,9 @@ impl Wire<Link> for Ends {
     }
 
     fn write(&mut self, link: &mut Link, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if link.full {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let before = link.output.len();
         slices.iter().for_each(|slice| link.output.extend_from_slice(slice));
         Ok(link.output.len() - before)
@@ -105,4 +113,143 @@ fn a_close_is_answered_with_its_code_and_the_channel_goes_with_its_last_peer() {
     turn(&mut relay, later);
     assert!(relay.is_empty(), "the close deadline came");
     assert_eq!(relay.counters().close_timeouts, 1);
+}
+
+/// The peer's socket takes bytes again.
+fn unblock(relay: &mut Relay<Link>, id: PeerId, now: Instant) {
+    relay.link_mut(id).unwrap().full = false;
+    relay.writable(id, now);
+}
+
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    assert!(payload.len() < 126);
+    [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}
+
+fn decoder_of(relay: &Relay<Link>, id: PeerId) -> bool {
+    match &relay.roster.get(id).unwrap().stage {
+        Stage::Open(open) => open.has_decoder(),
+        _ => false,
+    }
+}
+
+#[test]
+fn a_full_socket_and_a_full_control_buffer_do_not_lose_the_close_frame() {
+    let (mut relay, now) = start();
+    let a = join(&mut relay, now);
+    relay.link_mut(a).unwrap().full = true;
+    let pings = masked(0x89, &[b'p'; 125]).repeat(40);
+    say(&mut relay, a, &[pings, masked(0x83, b"")].concat());
+    turn(&mut relay, now);
+    assert_eq!(relay.counters().disconnected(Disconnect::Protocol), 1);
+    unblock(&mut relay, a, now);
+    turn(&mut relay, now);
+    let output = heard(&mut relay, a);
+    assert_eq!(output[..2], [0x8A, 125], "the pongs first");
+    let close = &output[127 * 40..];
+    assert_eq!(close[..1], [0x88]);
+    assert_eq!(close[2..4], 1002u16.to_be_bytes());
+}
+
+#[test]
+fn a_close_reply_waits_for_the_socket_and_the_peer_is_not_gone_before() {
+    let (mut relay, now) = start();
+    let a = join(&mut relay, now);
+    relay.link_mut(a).unwrap().full = true;
+    say(&mut relay, a, &masked(0x88, &1001u16.to_be_bytes()));
+    turn(&mut relay, now);
+    assert!(!relay.is_empty() && !relay.link_mut(a).unwrap().finished);
+    unblock(&mut relay, a, now);
+    turn(&mut relay, now);
+    turn(&mut relay, now);
+    assert_eq!(heard(&mut relay, a), [0x88, 2, 0x03, 0xE9]);
+    assert!(relay.link_mut(a).unwrap().finished);
+}
+
+#[test]
+fn what_was_accepted_before_a_breach_still_arrives_before_the_close_frame() {
+    let (mut relay, now) = start();
+    let (a, b) = (join(&mut relay, now), join(&mut relay, now));
+    say(&mut relay, b, &masked(0x82, b"last"));
+    say(&mut relay, a, &masked(0xC1, b"reserved bit"));
+    turn(&mut relay, now);
+    turn(&mut relay, now);
+    let output = heard(&mut relay, a);
+    assert_eq!(output[..6], [0x82, 4, b'l', b'a', b's', b't']);
+    assert_eq!(output[6..10], [0x88, output[7], 0x03, 0xEA]);
+    say(&mut relay, b, &masked(0x82, b"later"));
+    turn(&mut relay, now);
+    assert_eq!(heard(&mut relay, a), [], "a closing peer has a fixed end");
+}
+
+#[test]
+fn only_a_peer_that_sends_has_a_decoder_and_not_for_ever() {
+    let (mut relay, now) = start();
+    let (a, b) = (join(&mut relay, now), join(&mut relay, now));
+    assert!(!decoder_of(&relay, a));
+    say(&mut relay, b, &masked(0x8A, b"pong"));
+    say(&mut relay, a, &masked(0x81, b"hello"));
+    turn(&mut relay, now);
+    assert!(decoder_of(&relay, a) && !decoder_of(&relay, b), "a pong needs none");
+    let mut then = now;
+    for _ in 0..600 {
+        then += Duration::from_millis(100);
+        for id in [a, b] {
+            if heard(&mut relay, id).ends_with(&PING_FRAME) {
+                say(&mut relay, id, &masked(0x8A, b""));
+            }
+        }
+        turn(&mut relay, then);
+    }
+    assert!(!decoder_of(&relay, a), "given back at a wheel visit");
+    assert_eq!(relay.peers(), 2);
+}
+
+#[test]
+fn a_large_message_leaves_no_grown_buffer_behind() {
+    let (mut relay, now) = start();
+    let (a, b) = (join(&mut relay, now), join(&mut relay, now));
+    let payload = vec![b'x'; 60_000];
+    say(&mut relay, a, &[&[0x82, 0xFE, 0xEA, 0x60, 0, 0, 0, 0], &payload[..30_000]].concat());
+    turn(&mut relay, now);
+    assert!(decoder_of(&relay, a));
+    assert_eq!(relay.inflight_bytes(), 60_000, "counted as declared");
+    say(&mut relay, a, &payload[30_000..]);
+    turn(&mut relay, now);
+    assert!(!decoder_of(&relay, a));
+    assert_eq!(relay.inflight_bytes(), 0);
+    assert_eq!(heard(&mut relay, b).len(), 60_004);
+}
+
+#[test]
+fn first_pings_are_spread_over_the_interval() {
+    let (mut relay, now) = start();
+    let ids = (0..100).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    let mut pinged = Vec::new();
+    for tenths in 1..=251 {
+        turn(&mut relay, now + Duration::from_millis(100) * tenths);
+        let sent = relay.counters().pings;
+        pinged.push(sent);
+        for id in &ids {
+            if !heard(&mut relay, *id).is_empty() {
+                say(&mut relay, *id, &masked(0x8A, b""));
+            }
+        }
+    }
+    assert_eq!(pinged.last(), Some(&100), "everybody once in an interval");
+    let half = pinged[124];
+    assert!((30..70).contains(&half), "{half} of 100 in the first half");
+}
+
+#[test]
+fn the_surplus_is_told_so_until_even_the_slots_for_that_are_used_up() {
+    #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
+    let now = Instant::now();
+    let mut relay = Relay::new(Limits { max_connections: 2, ..Limits::default() }, 1, now);
+    let ids = (0..2 + REFUSAL_SLOTS).map(|_| relay.open(Link::default(), now).unwrap()).collect::<Vec<_>>();
+    assert!(relay.open(Link::default(), now).is_err());
+    turn(&mut relay, now);
+    let told = ids.iter().filter(|id| heard(&mut relay, **id).starts_with(b"HTTP/1.1 503 ")).count();
+    assert_eq!(told, REFUSAL_SLOTS);
+    assert_eq!(relay.counters().refused("max_connections"), REFUSAL_SLOTS as u64 + 1);
 }

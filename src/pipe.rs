@@ -16,8 +16,11 @@ use tungstenite::{Error, Message};
 /// gets a buffer of its own length, so that large messages do not suffer. 0 would read 14 bytes at a time.
 const READ_BUFFER: usize = 512;
 
+/// Most payload of a control frame, in bytes (RFC 6455 5.5).
+const MAX_CONTROL: usize = 125;
+
 /// The one thing that tungstenite ever writes: the pong to the longest ping, with its header.
-const WRITE_BUFFER: usize = 2 + 125;
+const WRITE_BUFFER: usize = 2 + MAX_CONTROL;
 
 /// What tungstenite takes for a stream.
 #[derive(Debug)]
@@ -90,14 +93,15 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for one peer. A frame and a message may each have `max_message` bytes of payload.
+    /// A decoder for one peer. A message may have `max_message` bytes of payload.
     pub fn new(max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BUFFER)
-            // Both, as the length in a frame's header is reserved before any payload has come.
-            .max_frame_size(Some(max_message))
+            // The length in a frame's header is reserved before any payload has come, hence both limits; control
+            // frames come under this one too.
+            .max_frame_size(Some(max_message.max(MAX_CONTROL)))
             .max_message_size(Some(max_message));
         Self { context: WebSocketContext::new(Role::Server, Some(config)), spent: false }
     }

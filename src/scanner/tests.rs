@@ -41,8 +41,11 @@ fn tell<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: FrameLimits) -> Told
     told
 }
 
+/// The position of the byte that was refused, and why.
+type ByteAndBreach = (usize, Breach);
+
 /// Asserts that all cuts of the stream into three tell the same as byte by byte, and returns that.
-fn tell_every_way(stream: &[u8], limits: FrameLimits) -> (Vec<(usize, Step)>, Option<(usize, Breach)>) {
+fn tell_every_way(stream: &[u8], limits: FrameLimits) -> (Vec<(usize, Step)>, Option<ByteAndBreach>) {
     let by_byte = tell(stream.chunks(1), limits);
     let breach = by_byte.breach.map(|(range, breach)| (range.start, breach));
     for second in 0..=stream.len() {

@@ -37,7 +37,12 @@ impl<P> Roster<P> {
     /// Frees the slot.
     pub(crate) fn remove(&mut self, id: PeerId) -> Option<P> {
         self.get(id)?;
-        Some(self.slots.remove(id.slot as usize).peer)
+        let peer = self.slots.remove(id.slot as usize).peer;
+        if self.slots.is_empty() {
+            // What a crowd needed is not kept for nobody.
+            self.slots = Slab::new();
+        }
+        Some(peer)
     }
 
     pub(crate) fn get_mut(&mut self, id: PeerId) -> Option<&mut P> {
@@ -71,6 +76,7 @@ mod tests {
     fn an_id_of_a_former_tenant_finds_nobody() {
         let mut roster = Roster::new();
         let old = roster.insert("old");
+        roster.insert("stays");
         assert_eq!(roster.remove(old), Some("old"));
         let new = roster.insert("new");
         assert_eq!(new.slot, old.slot, "the slot is used again");
@@ -78,6 +84,15 @@ mod tests {
         assert_eq!(roster.get_mut(old), None);
         assert_eq!(roster.remove(old), None, "the newcomer stays");
         assert_eq!(roster.get(new), Some(&"new"));
+    }
+
+    #[test]
+    fn an_empty_roster_holds_no_memory() {
+        let mut roster = Roster::new();
+        let ids = (0..1000).map(|n| roster.insert(n)).collect::<Vec<_>>();
+        assert!(roster.slots.capacity() >= 1000);
+        ids.into_iter().for_each(|id| drop(roster.remove(id)));
+        assert_eq!(roster.slots.capacity(), 0);
     }
 
     #[test]

@@ -44,8 +44,10 @@ class Daemon:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if not self.listening.wait(start_secs) or self.port is None:
+            ended = self.child.poll()
             self.kill()
-            raise DaemonError(f"no address line within {start_secs} s; output:\n{self.log()}")
+            how = f"no address line within {start_secs} s" if ended is None else f"it ended at once, exit code {ended}"
+            raise DaemonError(f"the relay did not start: {how}; output:\n{self.log()}")
 
     def _read(self):
         for line in self.child.stdout:
@@ -54,6 +56,7 @@ class Daemon:
             if found and self.port is None:
                 self.port = int(found.group(1))
                 self.listening.set()
+        self.child.wait()
         # Its end of output ends the wait too: a relay that refused to start is reported at once.
         self.listening.set()
 
@@ -93,9 +96,9 @@ class Daemon:
         self.reader.join(2)
 
     def resident_bytes(self):
-        """Resident memory of the relay, in bytes."""
-        with open(f"/proc/{self.child.pid}/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        """Resident memory of the relay, in bytes. Counted page by page: `statm` may be off by some hundred KiB."""
+        with open(f"/proc/{self.child.pid}/smaps_rollup") as rollup:
+            return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Rss:"))
 
     def cpu_secs(self):
         """Processor time of the relay so far, in seconds: user and system."""

@@ -91,7 +91,7 @@ mod tests {
         let mut roster = Roster::new();
         let ids = (0..1000).map(|n| roster.insert(n)).collect::<Vec<_>>();
         assert!(roster.slots.capacity() >= 1000);
-        ids.into_iter().for_each(|id| drop(roster.remove(id)));
+        assert!(ids.into_iter().all(|id| roster.remove(id).is_some()));
         assert_eq!(roster.slots.capacity(), 0);
     }
 

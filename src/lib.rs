@@ -83,6 +83,8 @@ mod roster;
 pub mod scanner;
 pub mod server;
 pub mod signals;
+#[cfg(test)]
+mod sim;
 mod slices;
 pub mod token_bucket;
 pub mod wheel;

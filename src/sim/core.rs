@@ -1,0 +1,66 @@
+//! The one place that names what the simulation asks of the core beyond its ordinary interface.
+
+use super::net::SimLink;
+use crate::{counters::Counters, counters::Disconnect, id::PeerId, relay::Relay};
+
+pub(super) type Core = Relay<SimLink>;
+
+/// A message that the core has accepted: its place in the list is its place in the channel's order.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) channel: String,
+    pub(super) sender: PeerId,
+    pub(super) text: bool,
+    pub(super) payload: Vec<u8>,
+}
+
+/// What was accepted since the last call.
+pub(super) fn accepted(core: &mut Core) -> Vec<Accepted> {
+    let published = core.take_published().into_iter();
+    let accept = |one: crate::relay::Published| Accepted {
+        channel: one.channel.to_string(),
+        sender: one.sender,
+        text: one.text,
+        payload: one.payload,
+    };
+    published.map(accept).collect()
+}
+
+/// Everything that the core can say about itself, recomputed from scratch.
+pub(super) fn audit(core: &Core) -> Result<(), String> {
+    core.audit()
+}
+
+pub(super) fn counters(core: &Core) -> &Counters {
+    core.counters()
+}
+
+/// What the core says it ended, by reason, and what it made others wait for.
+pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
+    let counters = core.counters();
+    let reason = |why: Disconnect| (format!("disconnected {}", why.label()), counters.disconnected(why));
+    let mut all: Vec<_> = Disconnect::ALL.into_iter().map(reason).collect();
+    all.extend([
+        ("messages skipped".into(), counters.skipped_messages),
+        ("senders held".into(), counters.held),
+        ("peers starved of input".into(), counters.starved),
+        ("close deadlines".into(), counters.close_timeouts),
+        ("refused abandoned".into(), counters.refused("abandoned")),
+    ]);
+    all
+}
+
+/// What an empty relay still holds, which must be nothing.
+pub(super) fn residue(core: &Core) -> Result<(), String> {
+    match (core.backlog_bytes(), core.inflight_bytes(), core.channel_count()) {
+        (0, 0, 0) => Ok(()),
+        (backlog, inflight, channels) => Err(format!(
+            "left behind: {backlog} backlog bytes, {inflight} bytes of input, {channels} channels"
+        )),
+    }
+}
+
+/// Memory of all backlogs.
+pub(super) fn backlog_bytes(core: &Core) -> usize {
+    core.backlog_bytes()
+}

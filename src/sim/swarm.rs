@@ -1,0 +1,263 @@
+//! What a seed draws: limits (absurdly small ones among them), faults, and who comes with which habits.
+
+use std::time::Duration;
+
+use super::{
+    client::{Habits, Kind, Leave},
+    letter::MIN_LETTER,
+    net::Faults,
+    rng::Rng,
+};
+use crate::limits::{Limits, OnSlow, TurnBudget};
+
+/// How narrow the budgets of a turn are, and with them how much may be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    Tiny,
+    Small,
+    Default,
+}
+
+/// Everything that a seed decides before its world begins.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) width: Width,
+    pub(super) limits: Limits,
+    pub(super) faults: Faults,
+    pub(super) channels: usize,
+    pub(super) clients: usize,
+    pub(super) kinds: Vec<Kind>,
+    /// Clients come within this time.
+    pub(super) rush: Duration,
+    /// Messages per client.
+    pub(super) words: usize,
+    pub(super) steps: usize,
+    /// Capacity of the sockets, up and down, at most.
+    pub(super) up_most: usize,
+    pub(super) down_most: usize,
+    /// Sockets that take everything at once, in thousandths.
+    pub(super) roomy: u32,
+    /// How often a client that could act does not, in thousandths.
+    pub(super) laziness: u32,
+    /// How long a turn takes that follows a busy one, at most.
+    pub(super) turn_most: Duration,
+    /// The end comes with the relay's shutdown.
+    pub(super) drains: bool,
+    /// The stuck stay to the end, and the relay has to get rid of them.
+    pub(super) stuck_stay: bool,
+}
+
+const KINDS: [Kind; 13] = [
+    Kind::Honest,
+    Kind::Slow,
+    Kind::Silent,
+    Kind::Stuck,
+    Kind::Flooder,
+    Kind::Liar,
+    Kind::BadAsker,
+    Kind::SlowAsker,
+    Kind::Mute,
+    Kind::HalfSender,
+    Kind::Churner,
+    Kind::PingFlooder,
+    Kind::EmptyFlooder,
+];
+
+fn millis(rng: &mut Rng, from: &[u64]) -> Duration {
+    Duration::from_millis(rng.pick(from))
+}
+
+impl Plan {
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let width = match rng.below(10) {
+            0 => Width::Tiny,
+            1..=4 => Width::Small,
+            _ => Width::Default,
+        };
+        let crowd = width == Width::Default && rng.chance(20);
+        let limits = limits(width, rng);
+        let mut kinds = vec![Kind::Honest; 2];
+        kinds.extend(KINDS.into_iter().filter(|_| rng.chance(350)));
+        let words = match width {
+            Width::Tiny => 3,
+            _ if crowd => 2,
+            Width::Small => rng.between(1, 20),
+            Width::Default => rng.between(1, 150),
+        };
+        let most = if width == Width::Tiny { 300 } else { 100_000 };
+        Self {
+            width,
+            faults: faults(rng),
+            channels: rng.pick(&[1, 1, 2, 3]),
+            clients: if crowd { rng.between(150, 300) } else { rng.between(3, 14) },
+            kinds,
+            rush: millis(rng, &[0, 100, 3000, 20_000]),
+            words,
+            steps: if crowd { 150 } else { 1500 },
+            up_most: rng.pick(&[120, 1000, 100_000]).min(most),
+            down_most: rng.pick(&[60, 300, 2000, 100_000]).min(most),
+            roomy: rng.pick(&[0, 200, 500]),
+            laziness: rng.pick(&[0, 100, 500]),
+            turn_most: Duration::from_micros(if width == Width::Default { 1000 } else { 10 }),
+            drains: rng.chance(300),
+            stuck_stay: rng.chance(500),
+            limits,
+        }
+    }
+
+    /// A world without faults and with these limits, for the directed cases.
+    pub(super) fn calm(limits: Limits, channels: usize) -> Self {
+        Self {
+            width: Width::Default,
+            limits,
+            faults: Faults::default(),
+            channels,
+            clients: 0,
+            kinds: Vec::new(),
+            rush: Duration::ZERO,
+            words: 0,
+            steps: 0,
+            up_most: 100_000,
+            down_most: 100_000,
+            roomy: 0,
+            laziness: 0,
+            turn_most: Duration::from_micros(10),
+            drains: false,
+            stuck_stay: false,
+        }
+    }
+
+    /// The habits of one client of a kind.
+    pub(super) fn habits(&self, kind: Kind, rng: &mut Rng) -> Habits {
+        let mut habits = Habits {
+            words_left: rng.below(self.words + 1),
+            say_pause: millis(rng, &[0, 1, 20, 300]),
+            largest: rng.pick(&[64, 130, 5000, 1 << 20]).min(self.limits.max_message).max(MIN_LETTER),
+            empties: self.limits.on_slow == OnSlow::Disconnect,
+            leave: leave(rng),
+            ..Habits::quiet()
+        };
+        if self.width != Width::Default {
+            habits.largest = habits.largest.min(if self.width == Width::Tiny { 40 } else { 300 });
+        }
+        match kind {
+            Kind::Slow => {
+                habits.read_most = rng.pick(&[1, 10, 200]);
+                habits.read_pause = millis(rng, &[0, 5, 100, 2000]);
+            }
+            Kind::Silent => (habits.words_left, habits.answers, habits.leave) = (0, false, Leave::Stay),
+            Kind::Stuck => (habits.read_messages, habits.leave) = (rng.below(4), Leave::Stay),
+            Kind::Flooder => (habits.words_left, habits.say_pause) = (self.words * 4, Duration::ZERO),
+            Kind::Liar | Kind::HalfSender => {
+                (habits.words_left, habits.leave) = (1 + rng.below(4), Leave::Stay);
+            }
+            Kind::SlowAsker => (habits.send_most, habits.send_pause) = (1, millis(rng, &[200, 1000])),
+            Kind::Churner => {
+                habits.words_left = rng.below(3);
+                habits.leave = rng.pick(&[Leave::Close(1001), Leave::Vanish, Leave::Reset]);
+            }
+            Kind::PingFlooder | Kind::EmptyFlooder => {
+                (habits.words_left, habits.say_pause, habits.leave) = (200, Duration::ZERO, Leave::Stay);
+            }
+            _ => {}
+        }
+        habits
+    }
+}
+
+fn leave(rng: &mut Rng) -> Leave {
+    match rng.below(20) {
+        0 => Leave::Close(1000),
+        1 => Leave::Close(3999),
+        2 => Leave::Close(1005),
+        3 => Leave::Shut,
+        4 => Leave::Vanish,
+        5 => Leave::Reset,
+        _ => Leave::Stay,
+    }
+}
+
+fn limits(width: Width, rng: &mut Rng) -> Limits {
+    let most = if width == Width::Default { 64 << 10 } else { 300 };
+    let max_message = rng.pick(&[24, 125, 126, 300, 5000, 64 << 10]).min(most);
+    // The least that the configuration accepts: two of the largest message with its header.
+    let two = 2 * (max_message + 10);
+    let max_lag = rng.pick(&[two, two * 4, 1 << 20]);
+    let ping_interval = millis(rng, &[2000, 25_000]);
+    Limits {
+        echo: rng.chance(250),
+        max_connections: rng.pick(&[2, 5, 10_000, 10_000, 10_000, 10_000]),
+        max_handshakes: rng.pick(&[1, 3, 1024, 1024, 1024, 1024]),
+        max_message,
+        max_frames: rng.pick(&[1, 2, 8, 64, 4096]),
+        control_frames_per_sec: rng.pick(&[4, 10]),
+        max_inflight_read: rng.pick(&[two, two * 4, 128 << 20]),
+        max_backlog: rng.pick(&[two + 8192, two * 4 + 8192, 256 << 20]),
+        max_lag,
+        soft_lag: rng.pick(&[1, max_lag / 4, max_lag]),
+        soft_lag_time: millis(rng, &[100, 1000, 10_000]),
+        stall_timeout: millis(rng, &[300, 2000, 30_000]),
+        on_slow: rng.pick(&[OnSlow::Disconnect, OnSlow::Skip]),
+        hold: rng.pick(&[1, 100, 256 << 10]),
+        ping_interval,
+        // A ping is answered before the next one, which the configuration demands.
+        pong_timeout: millis(rng, &[1000, 10_000]).min(ping_interval / 2),
+        handshake_timeout: millis(rng, &[1500, 10_000]),
+        close_timeout: millis(rng, &[500, 5000]),
+        message_timeout: millis(rng, &[2000, 30_000]),
+        turn: budget(width, rng),
+    }
+}
+
+fn budget(width: Width, rng: &mut Rng) -> TurnBudget {
+    let default = TurnBudget::default();
+    match width {
+        Width::Default => default,
+        Width::Small => {
+            let (read_per_peer, write_per_peer) = (rng.pick(&[50, 1000]), rng.pick(&[50, 1000]));
+            TurnBudget {
+                accepts: rng.pick(&[1, 16]),
+                read_per_peer,
+                messages_per_peer: rng.pick(&[1, 10]),
+                reads: rng.pick(&[1, 3, 1000]),
+                read_bytes: read_per_peer * rng.pick(&[1, 3]),
+                messages: rng.pick(&[1, 10, 1000]),
+                write_per_peer,
+                writes: rng.pick(&[1, 3, 1000]),
+                write_bytes: write_per_peer * rng.pick(&[1, 3]),
+            }
+        }
+        Width::Tiny => TurnBudget {
+            accepts: 1,
+            read_per_peer: rng.pick(&[1, 7]),
+            messages_per_peer: 1,
+            reads: rng.pick(&[1, 3]),
+            read_bytes: 7,
+            messages: 1,
+            write_per_peer: rng.pick(&[1, 7]),
+            writes: rng.pick(&[1, 3]),
+            write_bytes: 7,
+        },
+    }
+}
+
+fn faults(rng: &mut Rng) -> Faults {
+    let mut one = || if rng.chance(400) { rng.pick(&[5, 50, 250]) } else { 0 };
+    Faults {
+        stale: one(),
+        spurious: one(),
+        duplicate: one(),
+        late: one(),
+        reorder: one(),
+        short_read: one(),
+        short_write: one(),
+        block_read: one(),
+        block_write: one(),
+        undrained: one(),
+        purge: one(),
+        both: one() * 4,
+        reset: if rng.chance(200) { 5 } else { 0 },
+        lose: if rng.chance(100) { 50 } else { 0 },
+        jump: if rng.chance(150) { 20 } else { 0 },
+    }
+}

@@ -1,0 +1,173 @@
+//! Whether a connection ended as it had to: nobody is closed without a cause, and the cause is told right
+//! (laws 8, 12 and 13, and the tables of status and close codes).
+
+use std::time::Duration;
+
+use super::{
+    client::{Client, End, Kind},
+    net::Socket,
+};
+use crate::limits::{Limits, OnSlow};
+
+/// A tick of the timer wheel: deadlines may be that late.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// What befell a connection that its client did not do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fortune {
+    /// When it was accepted.
+    pub(super) opened_at: Option<Duration>,
+    /// There was no place for it when it came.
+    pub(super) crowded: bool,
+    /// `open` gave the link back.
+    pub(super) turned_away: bool,
+    /// The network reset it, or the outside lost it.
+    pub(super) cut: bool,
+    /// The relay was shut down while it was there.
+    pub(super) drained: bool,
+    /// When the relay let go of it.
+    pub(super) buried_at: Option<Duration>,
+    /// Whether that was a reset.
+    pub(super) was_reset: bool,
+}
+
+/// All that is known of a connection that has ended.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub(super) client: &'a Client,
+    pub(super) socket: &'a Socket,
+    pub(super) fortune: &'a Fortune,
+    pub(super) limits: &'a Limits,
+    pub(super) now: Duration,
+    /// The clock has jumped: time has run out within messages that nobody could finish.
+    pub(super) jumped: bool,
+    /// Somebody had to wait for the budget of unfinished input: that wait counts against his message.
+    pub(super) starved: bool,
+}
+
+impl Case<'_> {
+    /// Whether the end has a cause.
+    pub(super) fn judge(&self) -> Result<(), String> {
+        let Some(end) = &self.client.end else { return Ok(()) };
+        let fair = match end {
+            End::Left => true,
+            End::Refused(status) => self.is_fair_refusal(*status),
+            End::Closed(code, reason) => self.is_fair_close(*code, reason),
+            End::Silence => self.client.has_shut || self.fortune.cut,
+            End::Reset => self.is_fair_reset(),
+        };
+        if fair { Ok(()) } else { Err(format!("law 8: {}", self.describe())) }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let Case { client, socket, fortune, .. } = self;
+        format!(
+            "client {} ({:?}) as {:?} ended with {:?}; breach {:?}, said close {:?}, refused {} writes, roomy {}, {:?}",
+            client.number,
+            client.kind,
+            socket.name,
+            client.end,
+            client.breach,
+            client.said_close,
+            socket.refused,
+            socket.roomy,
+            fortune
+        )
+    }
+
+    fn age(&self) -> Duration {
+        self.now - self.fortune.opened_at.unwrap_or(self.now)
+    }
+
+    /// The socket refused bytes at some time, so that its peer may count as slow.
+    fn was_slow(&self) -> bool {
+        self.socket.refused > 0 && !self.socket.roomy
+    }
+
+    fn is_fair_refusal(&self, status: u16) -> bool {
+        match status {
+            503 => self.fortune.crowded || self.fortune.drained,
+            408 => {
+                self.age() >= self.limits.handshake_timeout
+                    && (matches!(self.client.kind, Kind::SlowAsker | Kind::Mute)
+                        || self.was_slow_to_ask()
+                        || self.jumped)
+            }
+            _ => self.client.breach.is_some_and(|(_, statuses)| statuses.contains(&status)),
+        }
+    }
+
+    /// The request had not yet been read: budgets may be so narrow that time runs out.
+    fn was_slow_to_ask(&self) -> bool {
+        self.limits.turn.read_per_peer < 100 && self.socket.consumed <= self.client.head_len
+    }
+
+    fn is_fair_close(&self, code: u16, reason: &str) -> bool {
+        let client = self.client;
+        let breached = |codes: &[u16]| codes.contains(&code);
+        let is_breach = client.breach.is_some_and(|(_, codes)| breached(codes));
+        match (code, reason) {
+            (1001, "ping-timeout") => self.is_fair_ping_timeout(),
+            (1008, "slow-consumer") => self.was_slow() && self.limits.on_slow == OnSlow::Disconnect,
+            (1008, "ping-flood") => client.kind == Kind::PingFlooder,
+            (1008, "idle-message") => {
+                let is_half = matches!(client.kind, Kind::HalfSender | Kind::EmptyFlooder | Kind::Liar);
+                is_half || self.jumped || self.starved
+            }
+            (1008, "fragment-flood") => is_breach,
+            (1008, _) => false,
+            (1012, _) => self.fortune.drained,
+            (1013, _) => self.was_slow(),
+            _ => is_breach || client.said_close == Some(code),
+        }
+    }
+
+    /// No ping of a client that answers at once goes unanswered, unless it cannot be sent.
+    fn is_fair_ping_timeout(&self) -> bool {
+        let answers = self.client.habits.is_prompt() && self.client.habits.send_most == usize::MAX;
+        self.age() >= self.limits.pong_timeout && (!answers || self.was_slow())
+    }
+
+    /// A connection is reset when it was cut, when its closing took too long, or when its last words could not be
+    /// said; all of that happens only to those who did not read, or went on sending.
+    fn is_fair_reset(&self) -> bool {
+        let Fortune { cut, turned_away, .. } = self.fortune;
+        let reads_all = self.client.habits.is_prompt();
+        let talks_on = matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker)
+            || self.client.breach.is_some()
+            || self.client.said_close.is_some()
+            || self.client.has_shut;
+        *cut || *turned_away || self.was_slow() || !reads_all || talks_on
+    }
+
+    /// Deadlines that must have struck by now, for a connection whose socket never refused anything.
+    pub(super) fn judge_deadlines(&self) -> Result<(), String> {
+        let (client, limits) = (self.client, self.limits);
+        let Some(opened_at) = self.fortune.opened_at else { return Ok(()) };
+        if self.socket.buried || self.was_slow() || self.socket.tainted || self.socket.has_unread() {
+            return Ok(());
+        }
+        let is_late = |since: Duration, limit: Duration| self.now > since + limit + TICK * 2;
+        if self.socket.written == 0 && is_late(opened_at, limits.handshake_timeout) {
+            return Err(format!("law 6: no answer in time: {}", self.describe()));
+        }
+        if self.socket.finished || client.stage == super::client::Stage::Leaving {
+            return Ok(());
+        }
+        let silence = limits.ping_interval + limits.pong_timeout;
+        let is_open = client.status == Some(101) && client.told.is_none();
+        if is_open && is_late(self.socket.heard_at.max(opened_at), silence) {
+            return Err(format!("law 6: no ping timeout in time: {}", self.describe()));
+        }
+        Ok(())
+    }
+
+    /// The close deadline must have struck by now.
+    pub(super) fn judge_closing(&self) -> Result<(), String> {
+        let Some((_, _, told_at)) = self.client.told else { return Ok(()) };
+        if !self.socket.buried && self.now > told_at + self.limits.close_timeout + TICK * 2 {
+            return Err(format!("law 6: still there after its close: {}", self.describe()));
+        }
+        Ok(())
+    }
+}

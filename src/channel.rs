@@ -175,6 +175,17 @@ impl Channels {
         slot.backlog.end() - slot.offered
     }
 
+    /// Whether a member lacks more than `limit` bytes of others' messages.
+    pub(crate) fn lags_above(&self, seat: &Seat, limit: usize) -> bool {
+        self.backlog(seat.channel).lag(&seat.cursor) > limit as u64
+    }
+
+    /// Whether a member stands before anything that nobody with a socket that takes bytes still needs. Good at the
+    /// end of a turn, when `offered` is up to date.
+    pub(crate) fn pins(&self, seat: &Seat) -> bool {
+        seat.cursor.pos() < self.slots[seat.channel as usize].offered
+    }
+
     /// A member is not read until more is offered.
     pub(crate) fn hold(&mut self, channel: ChannelId, id: PeerId) {
         self.slots[channel as usize].waiting.push_back(id);

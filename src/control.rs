@@ -3,6 +3,10 @@
 //! Holds whole frames, the first of which may be gone in part. Ours and not tungstenite's, so that a close frame is
 //! never lost to a full buffer. An empty one holds no memory.
 
+/// Pending bytes above which a peer is plainly not reading its answers: no more are made. So a buffer stays below
+/// this, one answer, and the rest of one frame.
+const FULL: usize = 8 << 10;
+
 /// Bytes for one peer alone, in the order in which they leave.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
@@ -18,6 +22,10 @@ impl Control {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.taken == self.bytes.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending().len() > FULL
     }
 
     pub(crate) fn push(&mut self, frames: &[u8]) {

@@ -47,7 +47,7 @@ pub enum Disconnect {
     IdleMessage,
     /// A socket that refused bytes for too long or for too many: 1008.
     SlowConsumer,
-    /// Furthest back when the backlogs were over their budget: 1013.
+    /// Furthest back when the backlogs were over their budget, or first begun when unfinished input was: 1013.
     Memory,
     /// No sign of life after a ping: 1001.
     PingTimeout,
@@ -130,8 +130,8 @@ pub struct Counters {
     pub pings: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,
-    /// Times that a peer was left unread since the budget for unfinished input was spent.
-    pub starved: u64,
+    /// Times that a peer was left unread for a turn since a budget for memory was spent.
+    pub deferred: u64,
     /// Connections that were still there when the close deadline came.
     pub close_timeouts: u64,
     /// Connections that ended before the close frame or the refusal was handed to the kernel.
@@ -193,7 +193,7 @@ impl fmt::Display for Counters {
             ("refused_writes", self.refused_writes),
             ("pings", self.pings),
             ("held", self.held),
-            ("starved", self.starved),
+            ("deferred", self.deferred),
             ("close_timeouts", self.close_timeouts),
             ("undelivered_closes", self.undelivered_closes),
         ];

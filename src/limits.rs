@@ -31,7 +31,8 @@ pub struct Limits {
     /// Pings and pongs per second from one peer, on the average; five seconds' worth may come at once.
     /// Above it: 1008 `ping-flood`.
     pub control_frames_per_sec: u32,
-    /// Input of all peers that no complete message has come of yet. Above it: peers wait unread.
+    /// Memory of input that no complete message has come of yet, of all peers. Above half of it taken by input that
+    /// is read and not decoded: peers wait unread. Above it: whose message was begun first is closed, 1013.
     pub max_inflight_read: usize,
     /// Memory of all backlogs together. Above it: senders wait, then the peer furthest back is closed, 1013.
     pub max_backlog: usize,
@@ -96,14 +97,14 @@ pub struct TurnBudget {
     pub accepts: usize,
     /// Bytes read from one peer: one scratch buffer.
     pub read_per_peer: usize,
-    /// Messages and control frames decoded from one peer.
-    pub messages_per_peer: usize,
+    /// Frames decoded from one peer; a message in many fragments may go beyond by one read.
+    pub frames_per_peer: usize,
     /// Peers read. A read and its decoding take 5 µs or so.
     pub reads: usize,
     /// Bytes read in all.
     pub read_bytes: usize,
-    /// Messages and control frames decoded in all. One takes 0.3 µs or so.
-    pub messages: usize,
+    /// Frames decoded in all. One takes 0.3 µs or so.
+    pub frames: usize,
     /// Bytes offered to one peer, in one write.
     pub write_per_peer: usize,
     /// Writes in all. One takes 5 µs or so.
@@ -117,10 +118,10 @@ impl Default for TurnBudget {
         Self {
             accepts: 16,
             read_per_peer: 64 << 10,
-            messages_per_peer: 1024,
+            frames_per_peer: 1024,
             reads: 1000,
             read_bytes: 4 << 20,
-            messages: 16 << 10,
+            frames: 16 << 10,
             write_per_peer: 64 << 10,
             writes: 1000,
             write_bytes: 8 << 20,

@@ -19,12 +19,9 @@ use crate::{
 use std::time::{Duration, Instant};
 use tungstenite::Message;
 
-/// Pending answers to a peer's pings above which it is plainly not reading them. Whatever it says, its control
-/// buffer stays below this and one rest of a frame.
-const CONTROL_MAX: usize = 8 << 10;
-
-/// A message above this size has made the decoder's buffer grow; it is given back when the message is done.
-const DECODER_KEEP: usize = 4 << 10;
+/// A message above this size has made the decoder's buffer grow; it is given back when the message is done. So a
+/// decoder that is kept holds no more than twice as much.
+const DECODER_KEEP: usize = 1 << 10;
 
 /// The seconds' worth of pings and pongs that may come at once.
 const CONTROL_BURST_SECS: u32 = 5;
@@ -53,8 +50,23 @@ pub(crate) struct Peer<L> {
     pub(crate) reading: Reading,
     /// The peer's one valid wheel entry.
     pub(crate) armed: Tick,
-    /// What the peer takes of the budget for unfinished input, in bytes.
-    pub(crate) inflight: usize,
+    /// What the peer takes of the budget for unfinished input.
+    pub(crate) inflight: Inflight,
+}
+
+/// Memory of a peer's input that no complete message has come of yet, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inflight {
+    /// The unfinished message, as declared.
+    pub(crate) message: usize,
+    /// Input that was read and not yet decoded.
+    pub(crate) left_over: usize,
+}
+
+impl Inflight {
+    pub(crate) fn total(self) -> usize {
+        self.message + self.left_over
+    }
 }
 
 /// Where a peer with unread input waits.
@@ -66,8 +78,6 @@ pub(crate) enum Reading {
     Unread,
     /// With its channel, which has too much on its way already.
     Held,
-    /// For room in the budget for unfinished input.
-    Starved,
 }
 
 /// What a peer is doing.
@@ -118,8 +128,17 @@ pub(crate) struct Open {
     held_since: Option<Instant>,
     /// Since when the socket has refused every byte.
     pub(crate) stalled_since: Option<Instant>,
-    /// Since when the lag is above the soft limit.
-    pub(crate) soft_since: Option<Instant>,
+    soft: SoftLag,
+}
+
+/// How long a peer has refused bytes while its lag was above the soft limit: only the time that its socket refused
+/// them counts, and all of it, until the lag is below the limit again.
+#[derive(Debug, Default)]
+struct SoftLag {
+    /// Since when it does so now.
+    since: Option<Instant>,
+    /// How long it did so before.
+    before: Duration,
 }
 
 /// Input that was read and not yet decoded.
@@ -192,7 +211,7 @@ impl<L> Peer<L> {
             edge: false,
             reading: Reading::Idle,
             armed: NEVER,
-            inflight: 0,
+            inflight: Inflight::default(),
         }
     }
 
@@ -245,11 +264,13 @@ impl<L> Peer<L> {
         }
     }
 
-    /// Bytes of the budget for unfinished input that the peer takes now.
-    pub(crate) fn count_inflight(&self) -> usize {
+    /// What the peer takes of the budget for unfinished input now.
+    pub(crate) fn count_inflight(&self) -> Inflight {
         match &self.stage {
-            Stage::Open(open) => open.scanner.unfinished() + open.left_over.bytes.capacity(),
-            _ => 0,
+            Stage::Open(open) => {
+                Inflight { message: open.scanner.footprint(), left_over: open.left_over.bytes.capacity() }
+            }
+            _ => Inflight::default(),
         }
     }
 }
@@ -268,19 +289,20 @@ impl Open {
             message_since: None,
             held_since: None,
             stalled_since: None,
-            soft_since: None,
+            soft: SoftLag::default(),
         }
     }
 
-    /// Decodes one step of `bytes`, which are not empty. Says how many were used and what they brought; answers to
-    /// pings are in `control`.
+    /// Decodes one step of `bytes`, which are not empty. Says how many were used, what they brought, and in how many
+    /// frames; answers to pings are in `control`.
     pub(crate) fn decode(
         &mut self,
         bytes: &[u8],
         control: &mut Control,
         limits: &Limits,
         now: Instant,
-    ) -> Result<(usize, Input), Fault> {
+    ) -> Result<(usize, Input, usize), Fault> {
+        let begun = self.scanner.frames_begun();
         let whole_frame = self.scanner.is_between_frames();
         let frame_limits = FrameLimits { max_message: limits.max_message, max_frames: limits.max_frames };
         let (used, step) = self.scanner.scan(bytes, frame_limits).map_err(Fault::Breach)?;
@@ -290,15 +312,17 @@ impl Open {
         };
         if matches!(step, Step::Ping | Step::Pong) {
             let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
-            if !self.controls.take(per_sec, burst, now) || control.pending().len() > CONTROL_MAX {
+            if !self.controls.take(per_sec, burst, now) || control.is_full() {
                 return Err(Fault::PingFlood);
             }
         }
         if step == Step::Pong && whole_frame && bytes[0] == PONG {
-            return Ok((used, Input::Control));
+            return Ok((used, Input::Control, 1));
         }
         let message = self.feed(&bytes[..used], control, limits)?;
-        Ok((used, self.judge(step, message)?))
+        // One that began earlier is work too.
+        let frames = (self.scanner.frames_begun().wrapping_sub(begun) as usize).max(1);
+        Ok((used, self.judge(step, message)?, frames))
     }
 
     fn feed(
@@ -350,9 +374,30 @@ impl Open {
         }
     }
 
-    /// Payload that the frame at hand still lacks; reading no more than that makes nothing grow.
-    pub(crate) fn frame_remaining(&self) -> usize {
-        self.scanner.frame_remaining()
+    /// When the unfinished message began.
+    pub(crate) fn message_since(&self) -> Option<Instant> {
+        self.message_since
+    }
+
+    /// The socket refuses bytes, and the lag is above the soft limit, or not.
+    pub(crate) fn note_lag(&mut self, is_soft: bool, now: Instant) {
+        if is_soft {
+            self.soft.since.get_or_insert(now);
+        } else {
+            self.soft = SoftLag::default();
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(crate) fn note_writable(&mut self, now: Instant) {
+        if let Some(since) = self.soft.since.take() {
+            self.soft.before += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The lag is below the soft limit.
+    pub(crate) fn forgive_lag(&mut self) {
+        self.soft = SoftLag::default();
     }
 
     /// A sign of life: a byte was heard, or the socket takes bytes again after it had refused.
@@ -382,7 +427,8 @@ impl Open {
 
     fn bytes_deadline(&self, limits: &Limits) -> Option<Instant> {
         let stall = self.stalled_since.map(|since| since + limits.stall_timeout);
-        let soft = self.soft_since.map(|since| since + limits.soft_lag_time);
+        let soft_left = limits.soft_lag_time.saturating_sub(self.soft.before);
+        let soft = self.soft.since.map(|since| since + soft_left);
         stall.into_iter().chain(soft).min()
     }
 

@@ -133,6 +133,8 @@ pub struct Scanner {
     message: usize,
     /// Frames of the unfinished message so far; 0 exactly between messages.
     frames: u32,
+    /// Frames begun so far, all kinds together; wraps.
+    begun: u32,
     /// The unfinished message is a text.
     is_text: bool,
     /// Where the unfinished text stands; whole between texts and in binary messages.
@@ -187,6 +189,19 @@ impl Scanner {
         }
     }
 
+    /// Memory that decoding the unfinished message may take, in bytes: its payload as declared so far, and three times
+    /// as much once it comes in fragments, which are collected in a buffer that doubles, beside the one they are read
+    /// into.
+    pub fn footprint(&self) -> usize {
+        let in_fragments = self.frames > 1 || self.frames == 1 && self.is_between_frames();
+        self.unfinished().saturating_mul(if in_fragments { 3 } else { 1 })
+    }
+
+    /// Frames begun so far, all kinds together; wraps. The difference over a `scan` is the work that it made.
+    pub fn frames_begun(&self) -> u32 {
+        self.begun
+    }
+
     /// Passes bytes of one part of a frame, at least one; `bytes` has one.
     fn pass_part(&mut self, bytes: &[u8], limits: FrameLimits) -> Result<usize, Breach> {
         match self.part {
@@ -211,6 +226,7 @@ impl Scanner {
             0x8..=0xA => {}
             _ => return Err(Breach::Protocol("protocol: reserved opcode")),
         }
+        self.begun = self.begun.wrapping_add(1);
         self.first = byte;
         self.part = Part::Second;
         Ok(())

@@ -42,6 +42,7 @@ impl<'a> Slices<'a> {
     }
 
     /// Bytes offered.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -108,7 +108,7 @@ impl Backlog {
 
     /// Bytes that the reader has yet to get, its own messages not counted.
     pub(crate) fn lag(&self, cursor: &Cursor) -> u64 {
-        self.stop(cursor) - cursor.pos - cursor.own_bytes
+        self.end.min(cursor.limit) - cursor.pos - cursor.own_bytes
     }
 
     /// Bytes of the backlog that stand because of this reader, if nobody is further back.
@@ -167,6 +167,7 @@ impl Backlog {
 
     /// The reader has the rest of its partly written frame from elsewhere: it stands after that frame.
     pub(crate) fn pass_rest(&mut self, cursor: &mut Cursor) {
+        cursor.go_on();
         if cursor.is_within_frame() {
             self.place(cursor, cursor.finish_to);
         }

@@ -66,15 +66,18 @@ impl<L> Relay<L> {
         let ended = self.counters.refused_total() + self.counters.disconnects_total();
         let found = (
             handshaking,
-            sum(Peer::count_inflight),
+            sum(|peer| peer.count_inflight().total()),
             sum(|peer| peer.copied),
             ended + (handshaking + open) as u64,
         );
-        let counted = (self.handshaking, self.inflight, self.copied, self.counters.opened);
+        let counted = (self.handshaking, self.inflight.total(), self.copied, self.counters.opened);
         if found != counted {
             return Err(format!(
                 "found {found:?} (handshakes, unfinished, copied, connections), counted {counted:?}"
             ));
+        }
+        if self.inflight.total() > self.limits.max_inflight_read {
+            return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
         }
         if self.backlog_bytes() > self.limits.max_backlog && self.due.is_empty() {
             return Err("the backlogs are over their budget and nobody is due".into());
@@ -91,7 +94,6 @@ impl<L> Relay<L> {
         let waits = match (peer.reading, &peer.seat) {
             (Reading::Held, Some(seat)) => self.channels.is_waiting(seat.channel, id),
             (Reading::Held, None) => false,
-            (Reading::Starved, _) => self.starved.contains(&id),
             _ => true,
         };
         if !waits {

@@ -22,9 +22,9 @@ impl<L> Relay<L> {
             self.stir(channel, now);
         }
         self.serve_due(now, wire);
-        self.keep_budget(now);
         self.settle(now);
-        self.feed_starved();
+        self.keep_backlog_budget(now);
+        self.keep_input_budget(now);
     }
 
     /// A channel has news: those who would take it are due, and those who refuse bytes lag further behind.
@@ -72,9 +72,9 @@ impl<L> Relay<L> {
         let budget = self.limits.turn.write_per_peer;
         self.counters.writes += 1;
         match peer.write(&self.channels, budget, wire) {
-            Ok((offered, taken)) => {
+            Ok(taken) => {
                 self.counters.write_bytes += taken as u64;
-                self.note_written(id, offered, taken);
+                self.note_written(id, taken);
                 taken
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -101,7 +101,7 @@ impl<L> Relay<L> {
         }
     }
 
-    fn note_written(&mut self, id: PeerId, offered: usize, taken: usize) {
+    fn note_written(&mut self, id: PeerId, taken: usize) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let in_backlog = peer.settle_control(taken);
         if peer.control.is_empty() {
@@ -116,8 +116,8 @@ impl<L> Relay<L> {
             && taken > 0
         {
             open.stalled_since = None;
-            if taken == offered {
-                open.soft_since = None;
+            if peer.seat.as_ref().is_none_or(|seat| !self.channels.lags_above(seat, self.limits.soft_lag)) {
+                open.forgive_lag();
             }
         }
         self.finish_skip(id);
@@ -138,13 +138,10 @@ impl<L> Relay<L> {
     fn weigh(&mut self, id: PeerId, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
-        let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);
-        if lag <= self.limits.soft_lag as u64 {
-            open.soft_since = None;
-        } else {
-            open.soft_since.get_or_insert(now);
-        }
-        if lag > self.limits.max_lag as u64 {
+        open.note_lag(self.channels.lags_above(seat, self.limits.soft_lag), now);
+        // A peer that must finish its frame before it can skip gets as much again.
+        let limit = self.limits.max_lag.saturating_mul(1 + usize::from(seat.cursor.is_skipping()));
+        if self.channels.lags_above(seat, limit) {
             self.slow(id, now);
         }
         self.arm(id);
@@ -153,9 +150,15 @@ impl<L> Relay<L> {
     /// The peer has been too slow.
     pub(super) fn slow(&mut self, id: PeerId, now: Instant) {
         match self.limits.on_slow {
-            OnSlow::Disconnect => self.cut(id, Disconnect::SlowConsumer, 1008, "slow-consumer", now),
-            OnSlow::Skip => self.skip(id, now),
+            OnSlow::Skip if !self.is_skipping(id) => self.skip(id, now),
+            _ => self.cut(id, Disconnect::SlowConsumer, 1008, "slow-consumer", now),
         }
+    }
+
+    /// Whether the peer was slow before and has not even finished the frame that it must finish before it can skip.
+    fn is_skipping(&self, id: PeerId) -> bool {
+        let seat = self.roster.get(id).and_then(|peer| peer.seat.as_ref());
+        seat.is_some_and(|seat| seat.cursor.is_skipping())
     }
 
     /// Moves a slow peer on to the newest message, once the frame that is partly written is taken care of: a small
@@ -163,7 +166,7 @@ impl<L> Relay<L> {
     fn skip(&mut self, id: PeerId, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         if let Stage::Open(open) = &mut peer.stage {
-            open.soft_since = None;
+            open.forgive_lag();
             // Whoever takes nothing for good is found by the next ping.
             open.stalled_since = Some(now);
         }
@@ -220,14 +223,15 @@ impl<L> Relay<L> {
     }
 
     /// Over the backlogs' budget, those whose sockets refuse bytes are cut off, the furthest back first. A peer whose
-    /// socket takes bytes is not among them: it is due, and its senders wait (`is_barred`).
-    fn keep_budget(&mut self, now: Instant) {
+    /// socket takes bytes is not among them: it is due, and its senders wait (`is_barred`). Nor is one that stands
+    /// before nothing that is not due to such a peer anyway: its end would free nothing.
+    fn keep_backlog_budget(&mut self, now: Instant) {
         if self.backlog_bytes() <= self.limits.max_backlog {
             return;
         }
         let pinned = |peer: &Peer<L>| {
             let seat = peer.seat.as_ref().filter(|_| !peer.writable)?;
-            Some(self.channels.backlog(seat.channel).pinned(&seat.cursor)).filter(|pinned| *pinned > 0)
+            self.channels.pins(seat).then(|| self.channels.backlog(seat.channel).pinned(&seat.cursor))
         };
         let mut back =
             self.roster.iter().filter_map(|(id, peer)| Some((pinned(peer)?, id))).collect::<Vec<_>>();
@@ -240,6 +244,27 @@ impl<L> Relay<L> {
                 Some(Stage::Open(_)) => self.cut(id, Disconnect::Memory, 1013, "memory", now),
                 _ => self.give_free(id),
             }
+        }
+    }
+
+    /// Over the budget for unfinished input, those whose messages were begun first are closed: whoever means to finish
+    /// does so soon, and whoever holds memory for its own sake has held it longest.
+    fn keep_input_budget(&mut self, now: Instant) {
+        if self.inflight.total() <= self.limits.max_inflight_read {
+            return;
+        }
+        let since = |peer: &Peer<L>| match &peer.stage {
+            Stage::Open(open) => open.message_since(),
+            _ => None,
+        };
+        let mut begun =
+            self.roster.iter().filter_map(|(id, peer)| Some((since(peer)?, id))).collect::<Vec<_>>();
+        begun.sort_unstable();
+        for (_, id) in begun {
+            if self.inflight.total() <= self.limits.max_inflight_read {
+                return;
+            }
+            self.close(id, Disconnect::Memory, 1013, "memory", now);
         }
     }
 
@@ -273,13 +298,13 @@ impl<L> Relay<L> {
 
 impl<L> Peer<L> {
     /// Offers the rest of a partly written frame, then control frames, then the backlog, with one write. Says how
-    /// many bytes were offered and taken.
+    /// many bytes were taken.
     fn write(
         &mut self,
         channels: &crate::channel::Channels,
         budget: usize,
         wire: &mut impl Wire<L>,
-    ) -> io::Result<(usize, usize)> {
+    ) -> io::Result<usize> {
         let mut slices = Slices::new(budget);
         match &self.seat {
             Some(seat) => {
@@ -295,8 +320,6 @@ impl<L> Peer<L> {
                 slices.push(self.control.pending());
             }
         }
-        let offered = slices.bytes();
-        let taken = wire.write(&mut self.link, slices.as_slices())?.min(offered);
-        Ok((offered, taken))
+        wire.write(&mut self.link, slices.as_slices())
     }
 }

@@ -112,6 +112,7 @@ impl<L> Relay<L> {
             peer.control.put_first(rest);
             peer.copied += rest.len();
             self.copied += rest.len();
+            self.counters.deliveries += 1;
         }
     }
 
@@ -120,8 +121,10 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
         peer.stage = Stage::Closing(Closing { deadline, last_words, finished: false, ended: false });
-        if peer.reading != Reading::Unread {
-            peer.reading = Reading::Idle;
+        match peer.reading {
+            // On the list for input that does not matter any more: the visit is a read.
+            Reading::Unread => peer.edge = true,
+            _ => peer.reading = Reading::Idle,
         }
         self.recount_inflight(id);
         self.say_last_words(id);

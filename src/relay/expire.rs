@@ -6,7 +6,7 @@ use crate::{
     frame::PING_FRAME,
     handshake::Refusal,
     id::PeerId,
-    peer::{Overdue, Reading, Stage},
+    peer::{Overdue, Peer, Stage},
     wheel::{NEVER, Tick},
 };
 use std::time::Instant;
@@ -49,7 +49,9 @@ impl<L> Relay<L> {
     }
 
     fn ping(&mut self, id: PeerId) {
-        if let Some(peer) = self.roster.get_mut(id) {
+        if let Some(peer) = self.roster.get_mut(id)
+            && !peer.control.is_full()
+        {
             peer.control.push(&PING_FRAME);
             self.counters.pings += 1;
             self.rouse(id);
@@ -59,24 +61,8 @@ impl<L> Relay<L> {
     /// The close deadline of a peer came.
     fn give_up(&mut self, id: PeerId) {
         self.counters.close_timeouts += 1;
+        let unsaid = |peer: &Peer<L>| matches!(&peer.stage, Stage::Closing(closing) if !closing.finished);
+        self.counters.undelivered_closes += u64::from(self.roster.get(id).is_some_and(unsaid));
         self.gone(id, true);
-    }
-
-    /// Those who waited for room in the budget for unfinished input are read again, as many as there is room for:
-    /// called at the end of a turn, so that they come first in the next.
-    pub(super) fn feed_starved(&mut self) {
-        let room = self.limits.max_inflight_read.saturating_sub(self.inflight);
-        if room == 0 {
-            return;
-        }
-        let heads = 1 + room / (self.limits.max_message + self.limits.turn.read_per_peer);
-        for id in self.starved.drain(..heads.min(self.starved.len())).rev() {
-            if let Some(peer) = self.roster.get_mut(id)
-                && peer.reading == Reading::Starved
-            {
-                peer.reading = Reading::Unread;
-                self.unread.push_front(id);
-            }
-        }
     }
 }

@@ -21,12 +21,12 @@ use tungstenite::Message;
 struct Spent {
     reads: usize,
     bytes: usize,
-    messages: usize,
+    frames: usize,
 }
 
 impl Spent {
     fn is_over(&self, budget: &TurnBudget) -> bool {
-        self.reads >= budget.reads || self.bytes >= budget.read_bytes || self.messages >= budget.messages
+        self.reads >= budget.reads || self.bytes >= budget.read_bytes || self.frames >= budget.frames
     }
 }
 
@@ -56,14 +56,8 @@ impl<L> Relay<L> {
     }
 
     /// One read. Everything but bytes is dealt with here.
-    fn read<'w>(
-        &mut self,
-        id: PeerId,
-        max: usize,
-        wire: &'w mut impl Wire<L>,
-        spent: &mut Spent,
-    ) -> Option<&'w [u8]> {
-        let max = max.min(self.limits.turn.read_per_peer);
+    fn read<'w>(&mut self, id: PeerId, wire: &'w mut impl Wire<L>, spent: &mut Spent) -> Option<&'w [u8]> {
+        let max = self.limits.turn.read_per_peer;
         let peer = self.roster.get_mut(id)?;
         let heard = wire.read(&mut peer.link, max);
         spent.reads += 1;
@@ -83,7 +77,7 @@ impl<L> Relay<L> {
     }
 
     fn hear_head(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
-        let Some(bytes) = self.read(id, usize::MAX, wire, spent) else { return };
+        let Some(bytes) = self.read(id, wire, spent) else { return };
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
         match head.receive(bytes) {
@@ -108,7 +102,7 @@ impl<L> Relay<L> {
 
     /// Heard and forgotten: only the end matters any more.
     fn hear_leaving(&mut self, id: PeerId, wire: &mut impl Wire<L>, spent: &mut Spent) {
-        self.read(id, usize::MAX, wire, spent);
+        self.read(id, wire, spent);
     }
 
     fn hear_open(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
@@ -122,8 +116,7 @@ impl<L> Relay<L> {
             let used = used + self.decode(id, &bytes[used..], now, spent);
             self.leave_over(id, bytes, used);
         } else {
-            let max = self.reading_room(id);
-            let Some(bytes) = self.read(id, max, wire, spent) else { return };
+            let Some(bytes) = self.read(id, wire, spent) else { return };
             self.note_life(id, now);
             let used = self.decode(id, bytes, now, spent);
             self.leave_over(id, bytes[used..].to_vec(), 0);
@@ -145,10 +138,10 @@ impl<L> Relay<L> {
         }
     }
 
-    /// Whether an open peer must wait although it is owed a read; puts it where it waits.
+    /// Whether an open peer must wait although it is owed a read; if its channel keeps it waiting, it waits there.
     fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
-        let starving = self.reading_room(id) == 0;
         let full = self.backlog_bytes() > self.limits.max_backlog;
+        let crowded = self.inflight.left_over > self.limits.max_inflight_read / 2;
         let hold = self.limits.hold as u64;
         let Some(peer) = self.roster.get_mut(id) else { return false };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return false };
@@ -159,44 +152,29 @@ impl<L> Relay<L> {
             self.counters.held += 1;
             return true;
         }
-        if starving && !open.has_left_over() {
-            peer.reading = Reading::Starved;
-            self.starved.push_back(id);
-            self.counters.starved += 1;
-            return true;
-        }
-        // Over the backlogs' budget somebody is due, or is evicted in this turn: the next one finds room.
-        full
-    }
-
-    /// How much may be read from an open peer: anything while the budget for unfinished input has room, and what
-    /// its frame lacks, which is counted already, when it has none.
-    fn reading_room(&self, id: PeerId) -> usize {
-        if self.inflight < self.limits.max_inflight_read {
-            return usize::MAX;
-        }
-        match self.roster.get(id).map(|peer| &peer.stage) {
-            Some(Stage::Open(open)) => open.frame_remaining(),
-            _ => 0,
-        }
+        // Both pass by themselves: over the backlogs' budget somebody is due or is evicted in this turn, and left-over
+        // input is decoded before anything is read.
+        let waits = full || crowded && !open.has_left_over();
+        self.counters.deferred += u64::from(waits);
+        waits
     }
 
     /// Decodes `bytes` and publishes what they hold, within the budget of one peer. Says how many were used.
     fn decode(&mut self, id: PeerId, bytes: &[u8], now: Instant, spent: &mut Spent) -> usize {
-        let (mut used, mut messages) = (0, 0);
-        while used < bytes.len() && messages < self.limits.turn.messages_per_peer {
+        let (mut used, mut frames) = (0, 0);
+        while used < bytes.len() && frames < self.limits.turn.frames_per_peer {
             let Some(peer) = self.roster.get_mut(id) else { break };
             let Stage::Open(open) = &mut peer.stage else { break };
             match open.decode(&bytes[used..], &mut peer.control, &self.limits, now) {
-                Ok((step, input)) => {
+                Ok((step, input, begun)) => {
                     used += step;
-                    messages += usize::from(!matches!(input, Input::Unfinished));
+                    frames += begun;
                     self.take_in(id, input, now);
                 }
                 Err(fault) => self.close_for(id, fault, now),
             }
         }
-        spent.messages += messages;
+        spent.frames += frames;
         self.rouse(id);
         used
     }

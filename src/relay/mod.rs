@@ -26,7 +26,7 @@ use crate::{
     handshake::Refusal,
     id::PeerId,
     limits::Limits,
-    peer::{Peer, Reading, Stage},
+    peer::{Inflight, Peer, Reading, Stage},
     random::Random,
     roster::Roster,
     wheel::{Tick, Wheel},
@@ -49,14 +49,12 @@ pub struct Relay<L> {
     due: VecDeque<PeerId>,
     /// Those who are owed a read and kept from it by nothing (law 10); and former ids.
     unread: VecDeque<PeerId>,
-    /// Those who are owed a read and wait for room in the budget for unfinished input; and former ids.
-    starved: VecDeque<PeerId>,
     /// Those to be buried.
     gone: Vec<PeerId>,
     /// How many are in the stage `Handshaking`.
     handshaking: usize,
-    /// Unfinished input of all peers, in bytes.
-    inflight: usize,
+    /// Unfinished input of all peers.
+    inflight: Inflight,
     /// Rests of frames copied out of backlogs into control buffers, in bytes.
     copied: usize,
     draining: bool,
@@ -91,10 +89,9 @@ impl<L> Relay<L> {
             wheel: Wheel::new(now),
             due: VecDeque::new(),
             unread: VecDeque::new(),
-            starved: VecDeque::new(),
             gone: Vec::new(),
             handshaking: 0,
-            inflight: 0,
+            inflight: Inflight::default(),
             copied: 0,
             draining: false,
             random: Random::new(seed),
@@ -156,6 +153,7 @@ impl<L> Relay<L> {
             && refused_before
         {
             open.note_life(now);
+            open.note_writable(now);
         }
         self.rouse(id);
     }
@@ -202,7 +200,7 @@ impl<L> Relay<L> {
 
     /// Unfinished input, in bytes; bounded by `max_inflight_read`.
     pub fn inflight_bytes(&self) -> usize {
-        self.inflight
+        self.inflight.total()
     }
 
     /// Puts the peer on `due` if it belongs there.
@@ -239,9 +237,10 @@ impl<L> Relay<L> {
     /// Brings the count of unfinished input up to date.
     fn recount_inflight(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
-            let before = std::mem::replace(&mut peer.inflight, 0);
-            peer.inflight = peer.count_inflight();
-            self.inflight = self.inflight + peer.inflight - before;
+            let (before, after) = (peer.inflight, peer.count_inflight());
+            peer.inflight = after;
+            self.inflight.message = self.inflight.message + after.message - before.message;
+            self.inflight.left_over = self.inflight.left_over + after.left_over - before.left_over;
         }
     }
 }

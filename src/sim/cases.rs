@@ -240,8 +240,26 @@ impl World {
 }
 
 #[test]
+fn a_closing_peer_gets_what_was_accepted_before_and_nothing_later() {
+    let mut world = world(Limits::default(), 1);
+    let [sender, leaver] = [world.seat(1, 0, ROOMY)[0], world.seat(1, 0, 300)[0]];
+    world.settle();
+    world.read(leaver, false);
+    world.say(sender, 100, 10);
+    world.settle();
+    world.clients[leaver].say_close(1000);
+    world.settle();
+    world.say(sender, 100, 10);
+    world.settle();
+    world.read(leaver, true);
+    world.step_until("it is closed", |world| world.clients[leaver].is_over());
+    assert_eq!((messages_read(&world.clients[leaver]), world.told(leaver)), (10, Some((1000, ""))));
+    world.close();
+}
+
+#[test]
 fn senders_are_held_back_and_receivers_not_punished() {
-    let turn = TurnBudget { messages_per_peer: 5, writes: 3, write_per_peer: 300, ..TurnBudget::default() };
+    let turn = TurnBudget { frames_per_peer: 5, writes: 3, write_per_peer: 300, ..TurnBudget::default() };
     let limits = Limits { max_message: 200, max_lag: 420, soft_lag: 1, hold: 100, turn, ..Limits::default() };
     let mut world = world(limits, 1);
     let receivers = world.seat(10, 0, ROOMY);

@@ -43,7 +43,7 @@ pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
     all.extend([
         ("messages skipped".into(), counters.skipped_messages),
         ("senders held".into(), counters.held),
-        ("peers starved of input".into(), counters.starved),
+        ("reads deferred".into(), counters.deferred),
         ("close deadlines".into(), counters.close_timeouts),
         ("refused abandoned".into(), counters.refused("abandoned")),
     ]);

@@ -45,7 +45,7 @@ const WANTED: [&str; 45] = [
     "messages skipped",
     "gaps seen",
     "senders held",
-    "peers starved of input",
+    "reads deferred",
     "close deadlines",
     "stale events",
     "clock jumps",

@@ -183,6 +183,8 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     // The least that the configuration accepts: two of the largest message with its header.
     let two = 2 * (max_message + 10);
     let max_lag = rng.pick(&[two, two * 4, 1 << 20]);
+    let turn = budget(width, rng);
+    let input = 3 * max_message + 2 * turn.read_per_peer;
     let ping_interval = millis(rng, &[2000, 25_000]);
     Limits {
         echo: rng.chance(250),
@@ -191,7 +193,7 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         max_message,
         max_frames: rng.pick(&[1, 2, 8, 64, 4096]),
         control_frames_per_sec: rng.pick(&[4, 10]),
-        max_inflight_read: rng.pick(&[two, two * 4, 128 << 20]),
+        max_inflight_read: rng.pick(&[input, input * 2, 128 << 20]),
         max_backlog: rng.pick(&[two + 8192, two * 4 + 8192, 256 << 20]),
         max_lag,
         soft_lag: rng.pick(&[1, max_lag / 4, max_lag]),
@@ -205,7 +207,7 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         handshake_timeout: millis(rng, &[1500, 10_000]),
         close_timeout: millis(rng, &[500, 5000]),
         message_timeout: millis(rng, &[2000, 30_000]),
-        turn: budget(width, rng),
+        turn,
     }
 }
 
@@ -218,10 +220,10 @@ fn budget(width: Width, rng: &mut Rng) -> TurnBudget {
             TurnBudget {
                 accepts: rng.pick(&[1, 16]),
                 read_per_peer,
-                messages_per_peer: rng.pick(&[1, 10]),
+                frames_per_peer: rng.pick(&[1, 10]),
                 reads: rng.pick(&[1, 3, 1000]),
                 read_bytes: read_per_peer * rng.pick(&[1, 3]),
-                messages: rng.pick(&[1, 10, 1000]),
+                frames: rng.pick(&[1, 10, 1000]),
                 write_per_peer,
                 writes: rng.pick(&[1, 3, 1000]),
                 write_bytes: write_per_peer * rng.pick(&[1, 3]),
@@ -230,10 +232,10 @@ fn budget(width: Width, rng: &mut Rng) -> TurnBudget {
         Width::Tiny => TurnBudget {
             accepts: 1,
             read_per_peer: rng.pick(&[1, 7]),
-            messages_per_peer: 1,
+            frames_per_peer: 1,
             reads: rng.pick(&[1, 3]),
             read_bytes: 7,
-            messages: 1,
+            frames: 1,
             write_per_peer: rng.pick(&[1, 7]),
             writes: rng.pick(&[1, 3]),
             write_bytes: 7,

@@ -7,7 +7,7 @@ use super::{
     client::{Client, End, Kind},
     net::Socket,
 };
-use crate::limits::{Limits, OnSlow};
+use crate::limits::Limits;
 
 /// A tick of the timer wheel: deadlines may be that late.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -41,8 +41,6 @@ pub(super) struct Case<'a> {
     pub(super) now: Duration,
     /// The clock has jumped: time has run out within messages that nobody could finish.
     pub(super) jumped: bool,
-    /// Somebody had to wait for the budget of unfinished input: that wait counts against his message.
-    pub(super) starved: bool,
 }
 
 impl Case<'_> {
@@ -108,18 +106,23 @@ impl Case<'_> {
         let is_breach = client.breach.is_some_and(|(_, codes)| breached(codes));
         match (code, reason) {
             (1001, "ping-timeout") => self.is_fair_ping_timeout(),
-            (1008, "slow-consumer") => self.was_slow() && self.limits.on_slow == OnSlow::Disconnect,
+            (1008, "slow-consumer") => self.was_slow(),
             (1008, "ping-flood") => client.kind == Kind::PingFlooder,
             (1008, "idle-message") => {
                 let is_half = matches!(client.kind, Kind::HalfSender | Kind::EmptyFlooder | Kind::Liar);
-                is_half || self.jumped || self.starved
+                is_half || self.jumped
             }
             (1008, "fragment-flood") => is_breach,
             (1008, _) => false,
             (1012, _) => self.fortune.drained,
-            (1013, _) => self.was_slow(),
+            (1013, _) => self.was_slow() || self.is_input_scarce(),
             _ => is_breach || client.said_close == Some(code),
         }
+    }
+
+    /// So little input is allowed for that two clients who both mean well may take it all.
+    fn is_input_scarce(&self) -> bool {
+        self.limits.max_inflight_read < 1 << 20
     }
 
     /// No ping of a client that answers at once goes unanswered, unless it cannot be sent.

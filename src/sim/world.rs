@@ -219,7 +219,6 @@ impl World {
             limits: &self.plan.limits,
             now: self.now,
             jumped: self.jumps > 0,
-            starved: core::counters(&self.core).starved > 0,
         }
     }
 
@@ -345,7 +344,7 @@ impl World {
         let (work, budget) = (self.net.work, &self.plan.limits.turn);
         let within = work.reads <= budget.reads
             && work.read_bytes < budget.read_bytes + budget.read_per_peer
-            && messages < budget.messages + budget.messages_per_peer
+            && messages < budget.frames + budget.frames_per_peer
             && work.writes <= budget.writes
             && work.write_bytes < budget.write_bytes + budget.write_per_peer;
         if within {

@@ -130,13 +130,23 @@ fn sizes(config: &Config, found: &mut Found) {
     let advice = "Raise max_backlog or lower hold: senders must wait before a receiver is closed for memory.";
     found.at_least("max_backlog", limits.max_backlog, limits.hold.saturating_mul(2), "2 x hold", advice);
 
+    let advice = "Raise max_lag or lower hold: what senders may have on its way makes nobody slow.";
+    found.at_least("max_lag", limits.max_lag, limits.hold.saturating_mul(2), "2 x hold", advice);
+
     let advice = "Raise max_lag or lower soft_lag: above max_lag, soft_lag would never be reached.";
     found.at_least("max_lag", limits.max_lag, limits.soft_lag, "soft_lag", advice);
 
-    // Beside the message a peer may keep one scratch buffer of input that was read and not yet decoded.
-    let one_sender = limits.max_message.saturating_add(limits.turn.read_per_peer);
+    // A message in fragments takes three times its payload; half of the budget, and one read more, may be input that
+    // was read and not yet decoded.
+    let one_sender = limits.max_message.saturating_mul(3).saturating_add(limits.turn.read_per_peer * 2);
     let advice = "Raise max_inflight_read or lower max_message: the largest message must fit in.";
-    found.at_least("max_inflight_read", limits.max_inflight_read, one_sender, "max_message + 64 KiB", advice);
+    found.at_least(
+        "max_inflight_read",
+        limits.max_inflight_read,
+        one_sender,
+        "3 x max_message + 128 KiB",
+        advice,
+    );
 }
 
 fn spans(config: &Config, found: &mut Found) {

@@ -156,14 +156,14 @@ impl<L> Relay<L> {
     }
 
     /// Whether the peer was slow before and has not even finished the frame that it must finish before it can skip.
-    fn is_skipping(&self, id: PeerId) -> bool {
+    pub(super) fn is_skipping(&self, id: PeerId) -> bool {
         let seat = self.roster.get(id).and_then(|peer| peer.seat.as_ref());
         seat.is_some_and(|seat| seat.cursor.is_skipping())
     }
 
     /// Moves a slow peer on to the newest message, once the frame that is partly written is taken care of: a small
     /// rest is copied, so that the backlog is free at once.
-    fn skip(&mut self, id: PeerId, now: Instant) {
+    pub(super) fn skip(&mut self, id: PeerId, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         if let Stage::Open(open) = &mut peer.stage {
             open.forgive_lag();

@@ -1,5 +1,7 @@
 //! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
+mod slow;
+
 use super::{REFUSAL_SLOTS, Relay};
 use crate::{
     counters::Disconnect,
@@ -20,6 +22,8 @@ struct Link {
     output: Vec<u8>,
     /// The socket takes nothing.
     full: bool,
+    /// The socket takes so many bytes more, if there is a limit.
+    room: Option<usize>,
     finished: bool,
 }
 
@@ -39,12 +43,15 @@ impl Wire<Link> for Ends {
     }
 
     fn write(&mut self, link: &mut Link, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if link.full {
+        let room = if link.full { 0 } else { link.room.unwrap_or(usize::MAX) };
+        if room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let before = link.output.len();
-        slices.iter().for_each(|slice| link.output.extend_from_slice(slice));
-        Ok(link.output.len() - before)
+        link.output.extend(slices.iter().flat_map(|slice| slice.iter()).take(room));
+        let taken = link.output.len() - before;
+        link.room = link.room.map(|room| room - taken);
+        Ok(taken)
     }
 
     fn finish(&mut self, link: &mut Link) {
@@ -74,9 +81,24 @@ fn heard(relay: &mut Relay<Link>, id: PeerId) -> Vec<u8> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
-fn start() -> (Relay<Link>, Instant) {
+fn start_with(limits: Limits) -> (Relay<Link>, Instant) {
     let now = Instant::now();
-    (Relay::new(Limits::default(), 1, now), now)
+    (Relay::new(limits, 1, now), now)
+}
+
+fn start() -> (Relay<Link>, Instant) {
+    start_with(Limits::default())
+}
+
+/// Turns until nothing is left to do.
+fn settle(relay: &mut Relay<Link>, now: Instant) {
+    for _ in 0..1000 {
+        turn(relay, now);
+        if !relay.is_busy() {
+            return;
+        }
+    }
+    panic!("busy for a thousand turns");
 }
 
 fn join(relay: &mut Relay<Link>, now: Instant) -> PeerId {
@@ -243,13 +265,110 @@ fn first_pings_are_spread_over_the_interval() {
 
 #[test]
 fn the_surplus_is_told_so_until_even_the_slots_for_that_are_used_up() {
-    #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
-    let now = Instant::now();
-    let mut relay = Relay::new(Limits { max_connections: 2, ..Limits::default() }, 1, now);
+    let (mut relay, now) = start_with(Limits { max_connections: 2, ..Limits::default() });
     let ids = (0..2 + REFUSAL_SLOTS).map(|_| relay.open(Link::default(), now).unwrap()).collect::<Vec<_>>();
     assert!(relay.open(Link::default(), now).is_err());
     turn(&mut relay, now);
     let told = ids.iter().filter(|id| heard(&mut relay, **id).starts_with(b"HTTP/1.1 503 ")).count();
     assert_eq!(told, REFUSAL_SLOTS);
     assert_eq!(relay.counters().refused("max_connections"), REFUSAL_SLOTS as u64 + 1);
+}
+
+#[test]
+fn a_peer_has_one_live_wheel_entry_whatever_deadlines_came_nearer() {
+    let (mut relay, now) = start();
+    let ids = (0..10).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    let mut then = now;
+    for step in 1..=3000 {
+        then += Duration::from_millis(100);
+        for (n, id) in ids.iter().enumerate() {
+            if !heard(&mut relay, *id).is_empty() {
+                say(&mut relay, *id, &masked(0x8A, b""));
+            }
+            // For a minute, a message that takes some turns: its deadline is nearer than the next ping at times.
+            if step < 600 && step % 20 == n + 1 {
+                say(&mut relay, *id, &masked(0x01, b"half"));
+            } else if step < 600 && step % 20 == n + 6 {
+                say(&mut relay, *id, &masked(0x80, b"whole"));
+            }
+        }
+        turn(&mut relay, then);
+    }
+    assert_eq!((relay.peers(), relay.wheel.len()), (10, 10));
+}
+
+#[test]
+fn what_many_peers_announce_and_do_not_send_costs_those_their_connection_and_nobody_else() {
+    /// A frame of 64 KiB, the payload of which does not come.
+    const ANNOUNCED: [u8; 14] = [0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let (mut relay, now) = start_with(Limits { max_inflight_read: 512 << 10, ..Limits::default() });
+    let (a, b) = (join(&mut relay, now), join(&mut relay, now));
+    let hoarders = (0..20).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    for (n, id) in hoarders.iter().enumerate() {
+        say(&mut relay, *id, &ANNOUNCED);
+        turn(&mut relay, now + Duration::from_millis(n as u64));
+        say(&mut relay, a, &masked(0x82, &[n as u8]));
+        turn(&mut relay, now + Duration::from_millis(n as u64));
+        assert_eq!(heard(&mut relay, b), [0x82, 1, n as u8], "no wait for anybody else");
+    }
+    assert_eq!(relay.counters().disconnected(Disconnect::Memory), 12, "eight fit");
+    let closed = heard(&mut relay, hoarders[0]);
+    assert!(closed.ends_with(b"memory"), "the first to begin goes first: {closed:?}");
+    assert!(!heard(&mut relay, hoarders[19]).ends_with(b"memory"));
+}
+
+#[test]
+fn left_over_input_is_decoded_before_more_is_read() {
+    let (mut relay, now) = start_with(Limits { max_inflight_read: 400 << 10, ..Limits::default() });
+    let ids = (0..30).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    ids.iter().for_each(|id| say(&mut relay, *id, &masked(0x82, b"").repeat(10_000)));
+    for _ in 0..10_000 {
+        turn(&mut relay, now);
+        assert!(relay.inflight_bytes() <= 400 << 10);
+        if !relay.is_busy() {
+            break;
+        }
+    }
+    assert_eq!(relay.counters().messages_in, 300_000);
+    assert_eq!(relay.counters().disconnects_total(), 0);
+    assert!(relay.counters().deferred > 0);
+}
+
+#[test]
+fn frames_without_messages_spend_a_turn_too() {
+    let (mut relay, now) = start();
+    let ids = (0..64).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    let fragments = [masked(0x02, b""), masked(0x00, b"").repeat(4094), masked(0x80, b"")].concat();
+    ids.iter().for_each(|id| say(&mut relay, *id, &fragments.repeat(2)));
+    relay.hear(now, &mut Ends::default());
+    let read = relay.counters().read_bytes as usize - ids.len() * REQUEST.len();
+    let most = (relay.limits.turn.frames + relay.limits.turn.read_per_peer / 6) * 6 * 64 / 10;
+    assert!(read < most, "{read} bytes of empty fragments in one turn");
+    settle(&mut relay, now);
+    assert_eq!(relay.counters().messages_in, 128);
+}
+
+#[test]
+fn a_close_frame_that_never_left_is_counted() {
+    let (mut relay, now) = start();
+    let a = join(&mut relay, now);
+    relay.link_mut(a).unwrap().full = true;
+    say(&mut relay, a, &masked(0x83, b""));
+    turn(&mut relay, now);
+    turn(&mut relay, now + Duration::from_secs(6));
+    assert!(relay.is_empty());
+    assert_eq!((relay.counters().close_timeouts, relay.counters().undelivered_closes), (1, 1));
+}
+
+#[test]
+fn a_peer_that_is_cut_off_amid_its_left_over_input_stands_on_the_right_lists() {
+    let (mut relay, now) = start();
+    let a = join(&mut relay, now);
+    say(&mut relay, a, &masked(0x82, b"").repeat(3000));
+    let mut ends = Ends::default();
+    relay.hear(now, &mut ends);
+    relay.cut(a, Disconnect::SlowConsumer, 1008, "slow-consumer", now);
+    relay.deliver(now, &mut ends);
+    relay.bury(drop);
+    relay.audit().unwrap();
 }

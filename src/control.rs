@@ -13,6 +13,8 @@ pub(crate) struct Control {
     bytes: Vec<u8>,
     /// How many of `bytes` are gone.
     taken: usize,
+    /// How many of those to come are the rest of a data frame.
+    rest: usize,
 }
 
 impl Control {
@@ -25,7 +27,7 @@ impl Control {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.pending().len() > FULL
+        self.pending().len() - self.rest > FULL
     }
 
     pub(crate) fn push(&mut self, frames: &[u8]) {
@@ -43,11 +45,13 @@ impl Control {
         debug_assert!(self.taken == 0 || self.is_empty());
         self.bytes.splice(..self.taken, rest.iter().copied());
         self.taken = 0;
+        self.rest += rest.len();
     }
 
     /// `len` bytes are gone.
     pub(crate) fn take(&mut self, len: usize) {
         self.taken += len;
+        self.rest = self.rest.saturating_sub(len);
         if self.is_empty() {
             *self = Self::default();
         }
@@ -64,8 +68,9 @@ mod tests {
         control.push(b"pong");
         control.buffer().extend_from_slice(b"ping");
         control.put_first(b"rest");
-        assert_eq!(control.pending(), b"restpongping");
+        assert_eq!((control.pending(), control.rest), (&b"restpongping"[..], 4));
         control.take(6);
+        assert_eq!(control.rest, 0);
         assert_eq!(control.pending(), b"ngping");
         control.take(6);
         assert!(control.is_empty());

@@ -188,6 +188,16 @@ impl Fault {
     }
 }
 
+/// What an open peer's wheel visit must know of the rest of the peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    pub(crate) reading: Reading,
+    /// The socket takes bytes.
+    pub(crate) writable: bool,
+    /// Control frames have not left yet.
+    pub(crate) unsaid: bool,
+}
+
 /// What an open peer's wheel visit finds due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overdue {
@@ -439,20 +449,19 @@ impl Open {
 
     /// What is due at a wheel visit: the worst first. Lag counts only while the socket refuses bytes: a peer that
     /// takes them again is offered some first, and asked once more.
-    pub(crate) fn overdue(&mut self, limits: &Limits, at: (Reading, bool), now: Instant) -> Overdue {
-        let (reading, writable) = at;
-        if self.bytes_deadline(limits).is_some_and(|deadline| deadline <= now && !writable) {
+    pub(crate) fn overdue(&mut self, limits: &Limits, at: Circumstances, now: Instant) -> Overdue {
+        if self.bytes_deadline(limits).is_some_and(|deadline| deadline <= now && !at.writable) {
             return Overdue::Bytes;
         }
-        if self.message_deadline(limits, reading).is_some_and(|deadline| deadline <= now) {
+        if self.message_deadline(limits, at.reading).is_some_and(|deadline| deadline <= now) {
             return Overdue::Message;
         }
-        self.overdue_ping(limits, reading, now)
+        self.overdue_ping(limits, at, now)
     }
 
-    fn overdue_ping(&mut self, limits: &Limits, reading: Reading, now: Instant) -> Overdue {
-        if reading != Reading::Idle {
-            // Its answer may stand in what we have not read yet.
+    fn overdue_ping(&mut self, limits: &Limits, at: Circumstances, now: Instant) -> Overdue {
+        if at.reading != Reading::Idle || at.writable && at.unsaid {
+            // Its answer may stand in what we have not read yet, or the ping behind bytes that it is taking.
             self.alive_at = now;
         }
         if let Some(pinged_at) = self.pinged_at {
@@ -463,6 +472,11 @@ impl Open {
             self.next_ping = pinged_at + limits.ping_interval;
         }
         if now < self.next_ping {
+            return Overdue::Nothing;
+        }
+        if at.reading == Reading::Held {
+            // Its pongs would pile up unread; and who is held is being sent to.
+            self.next_ping = now + limits.ping_interval;
             return Overdue::Nothing;
         }
         self.pinged_at = Some(now);

@@ -74,7 +74,7 @@ impl<L> Relay<L> {
         match peer.write(&self.channels, budget, wire) {
             Ok(taken) => {
                 self.counters.write_bytes += taken as u64;
-                self.note_written(id, taken);
+                self.note_written(id, taken, now);
                 taken
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -101,7 +101,7 @@ impl<L> Relay<L> {
         }
     }
 
-    fn note_written(&mut self, id: PeerId, taken: usize) {
+    fn note_written(&mut self, id: PeerId, taken: usize, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let in_backlog = peer.settle_control(taken);
         if peer.control.is_empty() {
@@ -120,7 +120,7 @@ impl<L> Relay<L> {
                 open.forgive_lag();
             }
         }
-        self.finish_skip(id);
+        self.finish_skip(id, now);
         self.say_last_words(id);
     }
 
@@ -186,7 +186,7 @@ impl<L> Relay<L> {
                 _ => return self.skip_later(id),
             }
         }
-        self.skip_now(id);
+        self.skip_now(id, now);
     }
 
     fn pass_rest(&mut self, id: PeerId) {
@@ -201,24 +201,27 @@ impl<L> Relay<L> {
         }
     }
 
-    fn skip_now(&mut self, id: PeerId) {
+    fn skip_now(&mut self, id: PeerId, now: Instant) {
         let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) else { return };
-        let skipped = self.channels.skip(seat);
-        if skipped > 0 {
-            self.counters.skipped_messages += skipped;
+        let (skipped, channel) = (self.channels.skip(seat), seat.channel);
+        if skipped == 0 {
+            return;
+        }
+        self.counters.skipped_messages += skipped;
+        if let Some(suppressed) = self.may_log(now) {
+            let path = self.channels.path(channel);
             log::info!(
-                "peer {id} on {} was slow: {skipped} messages skipped",
-                self.channels.path(seat.channel)
+                "peer {id} on {path} was slow: {skipped} messages skipped ({suppressed} lines like this suppressed)"
             );
         }
     }
 
     /// A peer that had to finish its frame before it could skip has finished it.
-    fn finish_skip(&mut self, id: PeerId) {
+    fn finish_skip(&mut self, id: PeerId, now: Instant) {
         let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) else { return };
         if seat.cursor.is_skipping() && !seat.cursor.is_within_frame() {
             seat.cursor.go_on();
-            self.skip_now(id);
+            self.skip_now(id, now);
         }
     }
 

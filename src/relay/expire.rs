@@ -6,7 +6,7 @@ use crate::{
     frame::PING_FRAME,
     handshake::Refusal,
     id::PeerId,
-    peer::{Overdue, Peer, Stage},
+    peer::{Circumstances, Overdue, Peer, Stage},
     wheel::{NEVER, Tick},
 };
 use std::time::Instant;
@@ -29,7 +29,8 @@ impl<L> Relay<L> {
             Stage::Handshaking { deadline, .. } if *deadline <= now => self.refuse(id, Refusal::Timeout, now),
             Stage::Open(open) => {
                 open.rest();
-                let overdue = open.overdue(&self.limits, (peer.reading, peer.writable), now);
+                let (reading, writable, unsaid) = (peer.reading, peer.writable, !peer.control.is_empty());
+                let overdue = open.overdue(&self.limits, Circumstances { reading, writable, unsaid }, now);
                 self.settle_overdue(id, overdue, now);
             }
             Stage::Closing(closing) if closing.deadline <= now => self.give_up(id),

@@ -29,6 +29,7 @@ use crate::{
     peer::{Inflight, Peer, Reading, Stage},
     random::Random,
     roster::Roster,
+    token_bucket::TokenBucket,
     wheel::{Tick, Wheel},
 };
 #[cfg(test)]
@@ -37,6 +38,10 @@ use std::{collections::VecDeque, time::Instant};
 
 /// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
 const REFUSAL_SLOTS: usize = 64;
+
+/// Lines in the log that peers can cause: so many a second, and so many at once.
+const LINES_PER_SEC: u32 = 10;
+const LINES_AT_ONCE: u32 = 50;
 
 /// All peers and all that is between them. `L` is the link by which the outside finds a peer's socket.
 #[derive(Debug)]
@@ -60,6 +65,9 @@ pub struct Relay<L> {
     draining: bool,
     random: Random,
     counters: Counters,
+    lines: TokenBucket,
+    /// Lines that were too many since the last one that was not.
+    lines_suppressed: u64,
     /// What the wheel gave in this turn; kept for its memory.
     expired: Vec<(PeerId, Tick)>,
     /// Whom the turn has yet to weigh or stir; kept for its memory.
@@ -96,6 +104,8 @@ impl<L> Relay<L> {
             draining: false,
             random: Random::new(seed),
             counters: Counters::default(),
+            lines: TokenBucket::new(LINES_AT_ONCE, now),
+            lines_suppressed: 0,
             expired: Vec::new(),
             scratch: Vec::new(),
             #[cfg(test)]
@@ -232,6 +242,15 @@ impl<L> Relay<L> {
         if self.wheel.tick_of(deadline) < peer.armed {
             peer.armed = self.wheel.insert(id, deadline);
         }
+    }
+
+    /// Whether a line that peers can cause may stand in the log; and if so, how many could not since the last one.
+    fn may_log(&mut self, now: Instant) -> Option<u64> {
+        if self.lines.take(LINES_PER_SEC, LINES_AT_ONCE, now) {
+            return Some(std::mem::take(&mut self.lines_suppressed));
+        }
+        self.lines_suppressed += 1;
+        None
     }
 
     /// Brings the count of unfinished input up to date.

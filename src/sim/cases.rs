@@ -258,6 +258,56 @@ fn a_closing_peer_gets_what_was_accepted_before_and_nothing_later() {
 }
 
 #[test]
+fn a_peer_that_waits_to_skip_may_have_messages_of_its_own_ahead() {
+    let mut skipped = 0;
+    // With some of these budgets there is room for the backlog and none for a copy of the frame at hand.
+    for max_backlog in (20_000..50_000).step_by(1000) {
+        let (max_message, max_lag) = (5000, 10_000);
+        let on_slow = OnSlow::Skip;
+        let limits =
+            Limits { max_message, max_lag, soft_lag: max_lag, max_backlog, on_slow, ..Limits::default() };
+        let mut world = world(limits, 1);
+        let [sender, slow] = [world.seat(1, 0, ROOMY)[0], world.seat(1, 0, 700)[0]];
+        world.settle();
+        world.read(slow, false);
+        for (who, times) in [(sender, 1), (slow, 1), (sender, 2), (sender, 1)] {
+            world.say(who, 5000, times);
+            world.settle();
+        }
+        world.read(slow, true);
+        world.settle();
+        skipped += core::counters(&world.core).skipped_messages;
+        world.close();
+    }
+    assert!(skipped > 0);
+}
+
+#[test]
+fn pings_of_a_peer_that_skips_are_no_flood() {
+    let limits = Limits {
+        max_message: 60_000,
+        max_lag: 130_000,
+        soft_lag: 130_000,
+        on_slow: OnSlow::Skip,
+        ..Limits::default()
+    };
+    let mut world = world(limits, 1);
+    let [sender, slow] = [world.seat(1, 0, ROOMY)[0], world.seat(1, 0, 700)[0]];
+    world.settle();
+    world.read(slow, false);
+    world.say(sender, 60_000, 4);
+    world.settle();
+    // The rest of the frame at hand was copied for it, and stands where pongs stand too.
+    assert!(core::counters(&world.core).skipped_messages > 0);
+    world.clients[slow].ping();
+    world.settle();
+    world.read(slow, true);
+    world.settle();
+    assert_eq!((world.told(slow), world.disconnects()), (None, 0));
+    world.close();
+}
+
+#[test]
 fn senders_are_held_back_and_receivers_not_punished() {
     let turn = TurnBudget { frames_per_peer: 5, writes: 3, write_per_peer: 300, ..TurnBudget::default() };
     let limits = Limits { max_message: 200, max_lag: 420, soft_lag: 1, hold: 100, turn, ..Limits::default() };

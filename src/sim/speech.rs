@@ -73,7 +73,7 @@ impl Client {
         (0..30).for_each(|_| put_frame(&mut self.out, CONTINUATION, b"", [0; 4]));
     }
 
-    fn ping(&mut self) {
+    pub(super) fn ping(&mut self) {
         self.ping_at = self.now + Duration::from_secs(1);
         self.pings_sent += 1;
         self.put_control(PING, &self.pings_sent.to_be_bytes());

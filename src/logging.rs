@@ -23,6 +23,9 @@ use log::LevelFilter;
 /// Lines that may wait for standard error. A line is some hundred bytes, so this is a fraction of a megabyte.
 const QUEUE_LINES: usize = 1024;
 
+// `trace!` formats every frame in tungstenite: it is compiled out of what is shipped.
+const _: () = assert!(cfg!(debug_assertions) || log::STATIC_MAX_LEVEL as usize <= LevelFilter::Debug as usize);
+
 /// How often a refusing or slow standard error is looked at again.
 const RETRY: Duration = Duration::from_millis(5);
 

@@ -58,6 +58,8 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// From the first byte of a message to its last. Then: 1008 `idle-message`.
     pub message_timeout: Duration,
+    /// Over how long the closes of a shutdown are spread.
+    pub drain: Duration,
     /// What one turn may do.
     pub turn: TurnBudget,
 }
@@ -84,6 +86,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             message_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
             turn: TurnBudget::default(),
         }
     }

@@ -24,10 +24,25 @@ use log::LevelFilter;
 const QUEUE_LINES: usize = 1024;
 
 // `trace!` formats every frame in tungstenite: it is compiled out of what is shipped.
-const _: () = assert!(cfg!(debug_assertions) || log::STATIC_MAX_LEVEL as usize <= LevelFilter::Debug as usize);
+const _: () =
+    assert!(cfg!(debug_assertions) || log::STATIC_MAX_LEVEL as usize <= LevelFilter::Debug as usize);
 
 /// How often a refusing or slow standard error is looked at again.
 const RETRY: Duration = Duration::from_millis(5);
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For the journal when `JOURNAL_STREAM` says that it reads, else for people.
+    #[default]
+    Auto,
+    /// Time, level, text; in colours on a terminal.
+    Human,
+    /// The level as the journal's prefix (`<6>`), and no time: the journal has its own.
+    Journal,
+    /// One JSON object a line.
+    Json,
+}
 
 /// The end of the queue that takes lines. Clones share one queue.
 #[derive(Clone, Debug)]

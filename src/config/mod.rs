@@ -18,8 +18,11 @@ use std::{
 use log::LevelFilter;
 use serde::Deserialize;
 
-use crate::limits::{Limits, OnSlow};
-use value::{Address, Bytes, Level, Policy, Span};
+use crate::{
+    limits::{Limits, OnSlow},
+    logging::Format,
+};
+use value::{Address, Bytes, Form, Level, Policy, Span};
 
 pub use rules::Breach;
 pub use value::parse_address;
@@ -54,6 +57,8 @@ pub struct RawConfig {
     handshake_timeout: Option<Span>,
     close_timeout: Option<Span>,
     message_timeout: Option<Span>,
+    drain: Option<Span>,
+    log_format: Option<Form>,
 }
 
 /// The checked configuration. Sizes in bytes.
@@ -69,6 +74,8 @@ pub struct Config {
     pub receive_buffer: usize,
     /// What is logged.
     pub log: LevelFilter,
+    /// How a line of the log looks.
+    pub log_format: Format,
 }
 
 impl Default for Config {
@@ -79,6 +86,7 @@ impl Default for Config {
             send_buffer: 64 << 10,
             receive_buffer: 64 << 10,
             log: LevelFilter::Info,
+            log_format: Format::Auto,
         }
     }
 }
@@ -146,6 +154,7 @@ impl RawConfig {
             send_buffer: self.send_buffer.map_or(default.send_buffer, |size| size.0),
             receive_buffer: self.receive_buffer.map_or(default.receive_buffer, |size| size.0),
             log: self.log.map_or(default.log, |level| level.0),
+            log_format: self.log_format.map_or(default.log_format, Format::from),
             limits: Limits {
                 echo: self.echo.unwrap_or(default.limits.echo),
                 max_connections: self.max_connections.unwrap_or(default.limits.max_connections),
@@ -172,6 +181,7 @@ impl RawConfig {
                     .map_or(default.limits.handshake_timeout, |span| span.0),
                 close_timeout: self.close_timeout.map_or(default.limits.close_timeout, |span| span.0),
                 message_timeout: self.message_timeout.map_or(default.limits.message_timeout, |span| span.0),
+                drain: self.drain.map_or(default.limits.drain, |span| span.0),
                 turn: default.limits.turn,
             },
         }

@@ -158,6 +158,7 @@ fn spans(config: &Config, found: &mut Found) {
     found.span("handshake_timeout", limits.handshake_timeout);
     found.span("close_timeout", limits.close_timeout);
     found.span("message_timeout", limits.message_timeout);
+    found.span("drain", limits.drain);
 
     let expected = format!("less than ping_interval, {}", span(limits.ping_interval));
     let advice = "Lower pong_timeout or raise ping_interval: a ping must be answered before the next one.";

@@ -8,7 +8,7 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::limits::OnSlow;
+use crate::{limits::OnSlow, logging::Format};
 
 /// A size: `"64 KiB"`, or a number of bytes.
 #[derive(Debug, PartialEq)]
@@ -39,6 +39,27 @@ impl From<Policy> for OnSlow {
         match policy {
             Policy::Disconnect => Self::Disconnect,
             Policy::Skip => Self::Skip,
+        }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Form {
+    Auto,
+    Human,
+    Journal,
+    Json,
+}
+
+impl From<Form> for Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Auto => Self::Auto,
+            Form::Human => Self::Human,
+            Form::Journal => Self::Journal,
+            Form::Json => Self::Json,
         }
     }
 }

@@ -207,6 +207,7 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         handshake_timeout: millis(rng, &[1500, 10_000]),
         close_timeout: millis(rng, &[500, 5000]),
         message_timeout: millis(rng, &[2000, 30_000]),
+        drain: millis(rng, &[200, 5000]),
         turn,
     }
 }

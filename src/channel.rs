@@ -164,6 +164,10 @@ impl Channels {
         &self.slots[channel as usize].members
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Memory of all backlogs together.
     pub(crate) fn allocated(&self) -> usize {
         self.allocated
@@ -259,10 +263,6 @@ impl Channels {
             return Err(format!("backlogs hold {allocated} bytes, {} are counted", self.allocated));
         }
         Ok(())
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
     }
 
     pub(crate) fn is_waiting(&self, channel: ChannelId, id: PeerId) -> bool {

@@ -132,6 +132,18 @@ pub struct Counters {
     pub held: u64,
     /// Times that a peer was left unread for a turn since a budget for memory was spent.
     pub deferred: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// The longest of them, in microseconds.
+    pub longest_turn_micros: u64,
+    /// Times that the process stood still for longer than a second (a stop signal, a suspended machine).
+    pub stalls: u64,
+    /// The most bytes that a peer lacked while its socket refused bytes.
+    pub peak_lag: u64,
+    /// The most memory that all backlogs took at the end of a turn, in bytes.
+    pub peak_backlog: u64,
+    /// The most memory that unfinished input took at the end of a turn, in bytes.
+    pub peak_inflight: u64,
     /// Connections that were still there when the close deadline came.
     pub close_timeouts: u64,
     /// Connections that ended before the close frame or the refusal was handed to the kernel.
@@ -194,6 +206,12 @@ impl fmt::Display for Counters {
             ("pings", self.pings),
             ("held", self.held),
             ("deferred", self.deferred),
+            ("turns", self.turns),
+            ("longest_turn_micros", self.longest_turn_micros),
+            ("stalls", self.stalls),
+            ("peak_lag", self.peak_lag),
+            ("peak_backlog", self.peak_backlog),
+            ("peak_inflight", self.peak_inflight),
             ("close_timeouts", self.close_timeouts),
             ("undelivered_closes", self.undelivered_closes),
         ];

@@ -11,6 +11,7 @@ use crate::{
     frame::Kind,
     handshake::Handshake,
     limits::Limits,
+    news::{Ended, Traffic},
     pipe::{DecodeError, Decoder},
     scanner::{Breach, FrameLimits, Scanner, Step},
     token_bucket::TokenBucket,
@@ -48,6 +49,7 @@ pub(crate) struct Peer<L> {
     pub(crate) edge: bool,
     /// On which list the peer waits to be read (law 10).
     pub(crate) reading: Reading,
+    pub(crate) traffic: Traffic,
     /// The peer's one valid wheel entry.
     pub(crate) armed: Tick,
     /// What the peer takes of the budget for unfinished input.
@@ -105,6 +107,8 @@ pub(crate) struct Closing {
     pub(crate) finished: bool,
     /// The peer's end was heard.
     pub(crate) ended: bool,
+    /// What is to be said of the peer's life when it is over; nothing of one that was refused.
+    pub(crate) story: Option<Box<Ended>>,
 }
 
 /// An open peer's input and times.
@@ -117,6 +121,9 @@ pub(crate) struct Open {
     controls: TokenBucket,
     /// Something was heard since the last wheel visit that needed the decoder.
     spoke: bool,
+    joined_at: Instant,
+    /// When its turn to be closed comes in a shutdown.
+    leave_at: Option<Instant>,
     /// The last sign of life.
     alive_at: Instant,
     next_ping: Instant,
@@ -206,6 +213,7 @@ pub(crate) enum Overdue {
     Pong,
     Message,
     Bytes,
+    Leave,
 }
 
 impl<L> Peer<L> {
@@ -222,6 +230,7 @@ impl<L> Peer<L> {
             reading: Reading::Idle,
             armed: NEVER,
             inflight: Inflight::default(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -293,6 +302,8 @@ impl Open {
             left_over: LeftOver::default(),
             controls: TokenBucket::new(control_burst(limits), now),
             spoke: false,
+            joined_at: now,
+            leave_at: None,
             alive_at: now,
             next_ping: now + first_ping,
             pinged_at: None,
@@ -384,6 +395,15 @@ impl Open {
         }
     }
 
+    pub(crate) fn joined_at(&self) -> Instant {
+        self.joined_at
+    }
+
+    /// The relay shuts down, and the peer goes at this time.
+    pub(crate) fn leave_at(&mut self, then: Instant) {
+        self.leave_at = Some(then);
+    }
+
     /// When the unfinished message began.
     pub(crate) fn message_since(&self) -> Option<Instant> {
         self.message_since
@@ -443,13 +463,16 @@ impl Open {
     }
 
     fn deadline(&self, limits: &Limits, reading: Reading) -> Instant {
-        let others = [self.message_deadline(limits, reading), self.bytes_deadline(limits)];
+        let others = [self.leave_at, self.message_deadline(limits, reading), self.bytes_deadline(limits)];
         others.into_iter().flatten().fold(self.pong_deadline(limits), Instant::min)
     }
 
     /// What is due at a wheel visit: the worst first. Lag counts only while the socket refuses bytes: a peer that
     /// takes them again is offered some first, and asked once more.
     pub(crate) fn overdue(&mut self, limits: &Limits, at: Circumstances, now: Instant) -> Overdue {
+        if self.leave_at.is_some_and(|then| then <= now) {
+            return Overdue::Leave;
+        }
         if self.bytes_deadline(limits).is_some_and(|deadline| deadline <= now && !at.writable) {
             return Overdue::Bytes;
         }

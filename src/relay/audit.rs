@@ -24,11 +24,6 @@ impl<L> Relay<L> {
         std::mem::take(&mut self.published)
     }
 
-    /// Channels with at least one member.
-    pub(crate) fn channel_count(&self) -> usize {
-        self.channels.len()
-    }
-
     /// Checks the laws at the end of a turn.
     pub(crate) fn audit(&self) -> Verdict {
         self.audit_lists()?;

@@ -8,6 +8,7 @@ use crate::{
     counters::Disconnect,
     id::PeerId,
     limits::OnSlow,
+    news::Event,
     peer::{Peer, Reading, Stage},
     slices::Slices,
     wire::Wire,
@@ -25,6 +26,13 @@ impl<L> Relay<L> {
         self.settle(now);
         self.keep_backlog_budget(now);
         self.keep_input_budget(now);
+        self.note_peaks();
+    }
+
+    fn note_peaks(&mut self) {
+        let (backlog, inflight) = (self.backlog_bytes() as u64, self.inflight.total() as u64);
+        self.counters.peak_backlog = self.counters.peak_backlog.max(backlog);
+        self.counters.peak_inflight = self.counters.peak_inflight.max(inflight);
     }
 
     /// A channel has news: those who would take it are due, and those who refuse bytes lag further behind.
@@ -66,7 +74,7 @@ impl<L> Relay<L> {
             return 0;
         }
         if !peer.has_output(&self.channels) {
-            self.finish(id, wire);
+            self.finish(id, now, wire);
             return 0;
         }
         let budget = self.limits.turn.write_per_peer;
@@ -83,7 +91,7 @@ impl<L> Relay<L> {
                 0
             }
             Err(_) => {
-                self.lost(id, Disconnect::Reset);
+                self.lost(id, Disconnect::Reset, now);
                 0
             }
         }
@@ -91,13 +99,13 @@ impl<L> Relay<L> {
 
     /// All is said: ends the writing side, and waits for the peer's end so that what it has not read yet is not
     /// lost to a reset (it is, when a socket with unread input is closed).
-    fn finish(&mut self, id: PeerId, wire: &mut impl Wire<L>) {
+    fn finish(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Closing(closing) = &mut peer.stage else { return };
         closing.finished = true;
         wire.finish(&mut peer.link);
         if closing.ended {
-            self.gone(id, false);
+            self.gone(id, false, now);
         }
     }
 
@@ -110,7 +118,10 @@ impl<L> Relay<L> {
         if let Some(seat) = &mut peer.seat
             && in_backlog > 0
         {
-            self.counters.deliveries += self.channels.advance(seat, in_backlog);
+            let messages = self.channels.advance(seat, in_backlog);
+            peer.traffic.messages_out += messages;
+            peer.traffic.bytes_out += in_backlog as u64;
+            self.counters.deliveries += messages;
         }
         if let Stage::Open(open) = &mut peer.stage
             && taken > 0
@@ -138,6 +149,8 @@ impl<L> Relay<L> {
     fn weigh(&mut self, id: PeerId, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
+        let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);
+        self.counters.peak_lag = self.counters.peak_lag.max(lag);
         open.note_lag(self.channels.lags_above(seat, self.limits.soft_lag), now);
         // A peer that must finish its frame before it can skip gets as much again.
         let limit = self.limits.max_lag.saturating_mul(1 + usize::from(seat.cursor.is_skipping()));
@@ -208,12 +221,9 @@ impl<L> Relay<L> {
             return;
         }
         self.counters.skipped_messages += skipped;
-        if let Some(suppressed) = self.may_log(now) {
-            let path = self.channels.path(channel);
-            log::info!(
-                "peer {id} on {path} was slow: {skipped} messages skipped ({suppressed} lines like this suppressed)"
-            );
-        }
+        let skipped =
+            |relay: &Self| Event::Skipped { channel: relay.channels.path(channel).into(), messages: skipped };
+        self.tell(id, now, skipped);
     }
 
     /// A peer that had to finish its frame before it could skip has finished it.
@@ -245,7 +255,7 @@ impl<L> Relay<L> {
             }
             match self.roster.get(id).map(|peer| &peer.stage) {
                 Some(Stage::Open(_)) => self.cut(id, Disconnect::Memory, 1013, "memory", now),
-                _ => self.give_free(id),
+                _ => self.give_free(id, now),
             }
         }
     }

@@ -12,9 +12,10 @@ use crate::{
     frame,
     handshake::Refusal,
     id::PeerId,
+    news::{Ended, Event, Traffic},
     peer::{Closing, Reading, Stage},
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The longest rest of a frame that is copied for a peer that is cut off. Above it the connection is reset.
 const REST_MAX: usize = 64 << 10;
@@ -23,18 +24,34 @@ const REST_MAX: usize = 64 << 10;
 /// once.
 const RETRY_AFTER_MAX_SECS: u32 = 10;
 
+/// Longest time after a shutdown over which its peers are told to come back, in seconds.
+const RETRY_SPREAD_MAX_SECS: u64 = 60;
+
 impl<L> Relay<L> {
-    /// Begins to shut down: every open peer is closed with 1012, handshakes get 503, and so does whoever comes.
+    /// Begins to shut down: handshakes get 503, and so does whoever comes; every open peer is closed with 1012 at a
+    /// moment of its own within `drain`, while the others go on.
     pub fn drain(&mut self, now: Instant) {
-        self.draining = true;
+        self.drain_ends = Some(now + self.limits.drain);
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         for id in ids {
-            match self.roster.get(id).map(|peer| &peer.stage) {
+            let share = self.random.part_of(self.limits.drain);
+            match self.roster.get_mut(id).map(|peer| &mut peer.stage) {
                 Some(Stage::Handshaking { .. }) => self.refuse(id, Refusal::Draining, now),
-                Some(Stage::Open(_)) => self.close(id, Disconnect::Shutdown, 1012, "shutdown", now),
+                Some(Stage::Open(open)) => open.leave_at(now + share),
                 _ => {}
             }
+            self.arm(id);
         }
+    }
+
+    /// A peer's moment in the shutdown has come. It is told to come back when the shutdown is over, and then at a
+    /// moment of its own again: the part of a second that rounding adds spreads those with the same number.
+    pub(super) fn send_off(&mut self, id: PeerId, now: Instant) {
+        let left = self.drain_ends.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
+        let spread_secs = self.limits.drain.as_secs().clamp(1, RETRY_SPREAD_MAX_SECS) as u32;
+        let retry_after_secs = left.as_secs() + u64::from(self.random.up_to(spread_secs));
+        let reason = format!("retry-after={retry_after_secs}");
+        self.close(id, Disconnect::Shutdown, 1012, &reason, now);
     }
 
     /// Answers the request with a refusal, and ends.
@@ -44,8 +61,8 @@ impl<L> Relay<L> {
         peer.control.push(&refusal.response(retry_after_secs));
         self.handshaking -= 1;
         self.counters.refuse(refusal.label());
-        log::debug!("peer {id} refused: {}", refusal.label());
-        self.enter_closing(id, Vec::new(), now);
+        self.tell(id, now, |_| Event::Refused { reason: refusal.label() });
+        self.enter_closing(id, Vec::new(), None, now);
     }
 
     /// The peer closes: its own code comes back to it (RFC 6455 5.5.1).
@@ -64,25 +81,30 @@ impl<L> Relay<L> {
         if let Some(seat) = &mut peer.seat {
             seat.cursor.end_at(self.channels.backlog(seat.channel).end());
         }
-        self.count_end(id, why);
-        self.enter_closing(id, last_words, now);
+        let story = self.count_end(id, why, now);
+        self.enter_closing(id, last_words, story, now);
     }
 
-    fn count_end(&mut self, id: PeerId, why: Disconnect) {
+    /// Counts the end of an open peer, and begins what the log will be told when it is over.
+    fn count_end(&mut self, id: PeerId, why: Disconnect, now: Instant) -> Option<Box<Ended>> {
         self.counters.disconnect(why);
-        log::debug!("peer {id} ends: {}", why.label());
+        let peer = self.roster.get(id)?;
+        let (Stage::Open(open), Some(seat)) = (&peer.stage, &peer.seat) else { return None };
+        let channel = self.channels.path(seat.channel).into();
+        let lasted = now.saturating_duration_since(open.joined_at());
+        Some(Box::new(Ended { channel, why, lasted, traffic: Traffic::default() }))
     }
 
     /// Cuts an open peer off: its backlog is given free at once.
     pub(super) fn cut(&mut self, id: PeerId, why: Disconnect, code: u16, reason: &str, now: Instant) {
-        self.count_end(id, why);
-        self.enter_closing(id, frame::close(code, reason), now);
-        self.give_free(id);
+        let story = self.count_end(id, why, now);
+        self.enter_closing(id, frame::close(code, reason), story, now);
+        self.give_free(id, now);
     }
 
     /// Takes a peer's seat away while something of its channel is still due to it. The rest of a partly written
     /// frame is copied if it is small and there is room; else the connection is reset.
-    pub(super) fn give_free(&mut self, id: PeerId) {
+    pub(super) fn give_free(&mut self, id: PeerId, now: Instant) {
         let Some(seat) = self.roster.get(id).and_then(|peer| peer.seat.as_ref()) else { return };
         let within_frame = seat.cursor.is_within_frame();
         let rest = self.small_rest(seat);
@@ -94,7 +116,7 @@ impl<L> Relay<L> {
             }
             _ => {
                 self.counters.undelivered_closes += 1;
-                return self.gone(id, true);
+                return self.gone(id, true, now);
             }
         }
         self.say_last_words(id);
@@ -117,10 +139,10 @@ impl<L> Relay<L> {
     }
 
     /// Nothing more is accepted from the peer.
-    fn enter_closing(&mut self, id: PeerId, last_words: Vec<u8>, now: Instant) {
+    fn enter_closing(&mut self, id: PeerId, last_words: Vec<u8>, story: Option<Box<Ended>>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
-        peer.stage = Stage::Closing(Closing { deadline, last_words, finished: false, ended: false });
+        peer.stage = Stage::Closing(Closing { deadline, last_words, finished: false, ended: false, story });
         match peer.reading {
             // On the list for input that does not matter any more: the visit is a read.
             Reading::Unread => peer.edge = true,
@@ -162,15 +184,18 @@ impl<L> Relay<L> {
     }
 
     /// The connection ended without our doing.
-    pub(super) fn lost(&mut self, id: PeerId, why: Disconnect) {
+    pub(super) fn lost(&mut self, id: PeerId, why: Disconnect, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         match &mut peer.stage {
             Stage::Handshaking { .. } => {
                 self.handshaking -= 1;
                 self.counters.refuse("abandoned");
-                log::debug!("peer {id} left during its handshake");
+                self.tell(id, now, |_| Event::Refused { reason: "abandoned" });
             }
-            Stage::Open(_) => self.count_end(id, why),
+            Stage::Open(_) => {
+                let story = self.count_end(id, why, now);
+                self.tell_end(id, story, now);
+            }
             Stage::Closing(closing) if why == Disconnect::Eof && !closing.finished => {
                 // It has ended its side, and may still read what we have to say.
                 closing.ended = true;
@@ -182,20 +207,29 @@ impl<L> Relay<L> {
             }
             Stage::Gone { .. } => return,
         }
-        self.gone(id, false);
+        self.gone(id, false, now);
     }
 
     /// The peer is to be buried; nothing of it weighs on anybody any more.
-    pub(super) fn gone(&mut self, id: PeerId, reset: bool) {
+    pub(super) fn gone(&mut self, id: PeerId, reset: bool, now: Instant) {
         self.unseat(id);
         let Some(peer) = self.roster.get_mut(id) else { return };
-        if matches!(peer.stage, Stage::Gone { .. }) {
-            return;
-        }
-        peer.stage = Stage::Gone { reset };
+        let story = match std::mem::replace(&mut peer.stage, Stage::Gone { reset }) {
+            Stage::Gone { .. } => return,
+            Stage::Closing(closing) => closing.story,
+            _ => None,
+        };
         self.copied -= std::mem::take(&mut peer.copied);
         self.gone.push(id);
         self.recount_inflight(id);
+        self.tell_end(id, story, now);
+    }
+
+    /// The peer's life is over: the log hears of it as a whole.
+    fn tell_end(&mut self, id: PeerId, story: Option<Box<Ended>>, now: Instant) {
+        let (Some(mut story), Some(peer)) = (story, self.roster.get(id)) else { return };
+        story.traffic = peer.traffic;
+        self.tell(id, now, |_| Event::Ended(story));
     }
 
     /// bury: removes the peers that are done and hands back their links. The one place that frees a slot.

@@ -33,7 +33,7 @@ impl<L> Relay<L> {
                 let overdue = open.overdue(&self.limits, Circumstances { reading, writable, unsaid }, now);
                 self.settle_overdue(id, overdue, now);
             }
-            Stage::Closing(closing) if closing.deadline <= now => self.give_up(id),
+            Stage::Closing(closing) if closing.deadline <= now => self.give_up(id, now),
             _ => {}
         }
         self.arm(id);
@@ -46,6 +46,7 @@ impl<L> Relay<L> {
             Overdue::Pong => self.cut(id, Disconnect::PingTimeout, 1001, "ping-timeout", now),
             Overdue::Message => self.close(id, Disconnect::IdleMessage, 1008, "idle-message", now),
             Overdue::Bytes => self.slow(id, now),
+            Overdue::Leave => self.send_off(id, now),
         }
     }
 
@@ -60,10 +61,10 @@ impl<L> Relay<L> {
     }
 
     /// The close deadline of a peer came.
-    fn give_up(&mut self, id: PeerId) {
+    fn give_up(&mut self, id: PeerId, now: Instant) {
         self.counters.close_timeouts += 1;
         let unsaid = |peer: &Peer<L>| matches!(&peer.stage, Stage::Closing(closing) if !closing.finished);
         self.counters.undelivered_closes += u64::from(self.roster.get(id).is_some_and(unsaid));
-        self.gone(id, true);
+        self.gone(id, true, now);
     }
 }

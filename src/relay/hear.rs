@@ -10,6 +10,7 @@ use crate::{
     handshake::Verdict,
     id::PeerId,
     limits::TurnBudget,
+    news::Event,
     peer::{Fault, Input, Open, Reading, Stage},
     wire::{Heard, Wire},
 };
@@ -49,14 +50,20 @@ impl<L> Relay<L> {
         match &peer.stage {
             Stage::Handshaking { .. } => self.hear_head(id, now, wire, spent),
             Stage::Open(_) => self.hear_open(id, now, wire, spent),
-            Stage::Closing(_) => self.hear_leaving(id, wire, spent),
+            Stage::Closing(_) => self.hear_leaving(id, now, wire, spent),
             Stage::Gone { .. } => {}
         }
         self.owe(id);
     }
 
     /// One read. Everything but bytes is dealt with here.
-    fn read<'w>(&mut self, id: PeerId, wire: &'w mut impl Wire<L>, spent: &mut Spent) -> Option<&'w [u8]> {
+    fn read<'w>(
+        &mut self,
+        id: PeerId,
+        now: Instant,
+        wire: &'w mut impl Wire<L>,
+        spent: &mut Spent,
+    ) -> Option<&'w [u8]> {
         let max = self.limits.turn.read_per_peer;
         let peer = self.roster.get_mut(id)?;
         let heard = wire.read(&mut peer.link, max);
@@ -70,14 +77,14 @@ impl<L> Relay<L> {
                 return Some(bytes);
             }
             Heard::WouldBlock => peer.edge = false,
-            Heard::End => self.lost(id, Disconnect::Eof),
-            Heard::Failed => self.lost(id, Disconnect::Reset),
+            Heard::End => self.lost(id, Disconnect::Eof, now),
+            Heard::Failed => self.lost(id, Disconnect::Reset, now),
         }
         None
     }
 
     fn hear_head(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
-        let Some(bytes) = self.read(id, wire, spent) else { return };
+        let Some(bytes) = self.read(id, now, wire, spent) else { return };
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
         match head.receive(bytes) {
@@ -96,13 +103,14 @@ impl<L> Relay<L> {
         peer.seat = Some(self.channels.join(path, id));
         self.handshaking -= 1;
         self.counters.joined += 1;
+        self.tell(id, now, |_| Event::Opened { channel: path.into() });
         self.rouse(id);
         self.arm(id);
     }
 
     /// Heard and forgotten: only the end matters any more.
-    fn hear_leaving(&mut self, id: PeerId, wire: &mut impl Wire<L>, spent: &mut Spent) {
-        self.read(id, wire, spent);
+    fn hear_leaving(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+        self.read(id, now, wire, spent);
     }
 
     fn hear_open(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
@@ -116,7 +124,7 @@ impl<L> Relay<L> {
             let used = used + self.decode(id, &bytes[used..], now, spent);
             self.leave_over(id, bytes, used);
         } else {
-            let Some(bytes) = self.read(id, wire, spent) else { return };
+            let Some(bytes) = self.read(id, now, wire, spent) else { return };
             self.note_life(id, now);
             let used = self.decode(id, bytes, now, spent);
             self.leave_over(id, bytes[used..].to_vec(), 0);
@@ -190,7 +198,10 @@ impl<L> Relay<L> {
     fn publish(&mut self, id: PeerId, kind: Kind, message: Message) {
         // Not kept: a small message cut from a read buffer would pin the whole buffer.
         let payload = message.into_data();
-        let Some(seat) = self.roster.get_mut(id).and_then(|peer| peer.seat.as_mut()) else { return };
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Some(seat) = &mut peer.seat else { return };
+        peer.traffic.messages_in += 1;
+        peer.traffic.bytes_in += payload.len() as u64;
         self.channels.publish(seat, self.limits.echo, &Header::new(kind, payload.len()), &payload);
         self.counters.messages_in += 1;
         self.counters.bytes_in += payload.len() as u64;

@@ -22,10 +22,11 @@ mod tests;
 
 use crate::{
     channel::Channels,
-    counters::Counters,
+    counters::{Counters, Disconnect},
     handshake::Refusal,
     id::PeerId,
     limits::Limits,
+    news::{Event, News},
     peer::{Inflight, Peer, Reading, Stage},
     random::Random,
     roster::Roster,
@@ -39,9 +40,9 @@ use std::{collections::VecDeque, time::Instant};
 /// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
 const REFUSAL_SLOTS: usize = 64;
 
-/// Lines in the log that peers can cause: so many a second, and so many at once.
-const LINES_PER_SEC: u32 = 10;
-const LINES_AT_ONCE: u32 = 50;
+/// Pieces of news that peers can cause: so many a second, and so many at once.
+const NEWS_PER_SEC: u32 = 100;
+const NEWS_AT_ONCE: u32 = 1000;
 
 /// All peers and all that is between them. `L` is the link by which the outside finds a peer's socket.
 #[derive(Debug)]
@@ -62,12 +63,15 @@ pub struct Relay<L> {
     inflight: Inflight,
     /// Rests of frames copied out of backlogs into control buffers, in bytes.
     copied: usize,
-    draining: bool,
     random: Random,
     counters: Counters,
-    lines: TokenBucket,
-    /// Lines that were too many since the last one that was not.
-    lines_suppressed: u64,
+    /// What the log has yet to be told.
+    news: Vec<News>,
+    news_allowed: TokenBucket,
+    /// Pieces of news that were too many since the last one that was not.
+    news_suppressed: u64,
+    /// When the shutdown is over for those who read, once it has begun.
+    drain_ends: Option<Instant>,
     /// What the wheel gave in this turn; kept for its memory.
     expired: Vec<(PeerId, Tick)>,
     /// Whom the turn has yet to weigh or stir; kept for its memory.
@@ -101,11 +105,12 @@ impl<L> Relay<L> {
             handshaking: 0,
             inflight: Inflight::default(),
             copied: 0,
-            draining: false,
             random: Random::new(seed),
             counters: Counters::default(),
-            lines: TokenBucket::new(LINES_AT_ONCE, now),
-            lines_suppressed: 0,
+            news: Vec::new(),
+            news_allowed: TokenBucket::new(NEWS_AT_ONCE, now),
+            news_suppressed: 0,
+            drain_ends: None,
             expired: Vec::new(),
             scratch: Vec::new(),
             #[cfg(test)]
@@ -136,7 +141,7 @@ impl<L> Relay<L> {
 
     /// Why one more peer is too many.
     fn surplus(&self) -> Option<Refusal> {
-        if self.draining {
+        if self.drain_ends.is_some() {
             Some(Refusal::Draining)
         } else if self.roster.len() >= self.limits.max_connections {
             Some(Refusal::MaxConnections)
@@ -169,8 +174,8 @@ impl<L> Relay<L> {
     }
 
     /// hear: the outside has lost the connection (its registration failed, say).
-    pub fn lose(&mut self, id: PeerId) {
-        self.lost(id, crate::counters::Disconnect::Io);
+    pub fn lose(&mut self, id: PeerId, now: Instant) {
+        self.lost(id, Disconnect::Io, now);
     }
 
     /// The link of a peer that is still there.
@@ -213,6 +218,28 @@ impl<L> Relay<L> {
         self.inflight.total()
     }
 
+    /// What happened since the last call, for the log. To be taken before `bury`, while the peers can be found.
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Channels with at least one peer.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Counts a turn that took `length`.
+    pub fn note_turn(&mut self, length: std::time::Duration) {
+        self.counters.turns += 1;
+        let micros = length.as_micros().try_into().unwrap_or(u64::MAX);
+        self.counters.longest_turn_micros = self.counters.longest_turn_micros.max(micros);
+    }
+
+    /// Counts a stop of the world.
+    pub fn note_stall(&mut self) {
+        self.counters.stalls += 1;
+    }
+
     /// Puts the peer on `due` if it belongs there.
     fn rouse(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id)
@@ -244,13 +271,15 @@ impl<L> Relay<L> {
         }
     }
 
-    /// Whether a line that peers can cause may stand in the log; and if so, how many could not since the last one.
-    fn may_log(&mut self, now: Instant) -> Option<u64> {
-        if self.lines.take(LINES_PER_SEC, LINES_AT_ONCE, now) {
-            return Some(std::mem::take(&mut self.lines_suppressed));
+    /// Notes a piece of news, unless there are too many.
+    fn tell(&mut self, id: PeerId, now: Instant, event: impl FnOnce(&Self) -> Event) {
+        if self.news_allowed.take(NEWS_PER_SEC, NEWS_AT_ONCE, now) {
+            let suppressed = std::mem::take(&mut self.news_suppressed);
+            let event = event(self);
+            self.news.push(News { id, event, suppressed });
+        } else {
+            self.news_suppressed += 1;
         }
-        self.lines_suppressed += 1;
-        None
     }
 
     /// Brings the count of unfinished input up to date.

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, ErrorKind, IoSlice, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     time::Duration,
 };
 
@@ -22,14 +22,20 @@ pub(super) const SCRATCH: usize = 64 << 10;
 pub struct Link {
     /// Registered once, for both directions, from the accept to the close.
     socket: TcpStream,
+    /// Whose it is; asked of the kernel once, with the accept.
+    address: SocketAddr,
     /// An event has said that the peer will send nothing more, that the connection failed, or that urgent data came:
     /// from then on a short read proves nothing. Never taken back.
     doubtful: bool,
 }
 
 impl Link {
-    pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket, doubtful: false }
+    pub(super) fn new(socket: TcpStream, address: SocketAddr) -> Self {
+        Self { socket, address, doubtful: false }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Called once in a link's life: what the interest is never changes.

@@ -113,13 +113,18 @@ impl Doors {
     }
 
     /// Accepts from each listener that owes it, at most `budget` times each.
-    pub(super) fn accept(&mut self, now: Instant, budget: usize, mut open: impl FnMut(TcpStream)) {
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        budget: usize,
+        mut open: impl FnMut((TcpStream, SocketAddr)),
+    ) {
         if !self.pause.is_over(now) {
             return;
         }
         for door in self.doors.iter_mut().filter(|door| door.owed) {
             let listener = &door.listener;
-            let round = admit(budget, || listener.accept().map(|(socket, _)| socket), &mut open);
+            let round = admit(budget, || listener.accept(), &mut open);
             door.owed = !round.emptied;
             if round.accepted > 0 {
                 self.pause.delay = PAUSE;

@@ -5,9 +5,11 @@
 //! never again, so that a connection costs one `epoll_ctl`; no error of one connection leaves the loop. Leaves to
 //! others: everything that a peer means (`relay.rs`).
 
+mod clock;
 pub mod descriptors;
 mod link;
 mod listener;
+mod report;
 
 use std::{
     fmt,
@@ -18,9 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{Events, Poll, Token, event::Event, net::TcpStream};
+use mio::{Events, Poll, Token, event::Event};
 
 use crate::{config::Config, id::PeerId, relay::Relay, signals::Signals};
+use clock::Clock;
 use link::{Link, Sockets};
 use listener::Doors;
 
@@ -43,6 +46,7 @@ pub struct Server {
     doors: Doors,
     sockets: Sockets,
     relay: Relay<Link>,
+    clock: Clock,
     /// Accepts per turn and listener.
     accepts: usize,
     /// SIGTERM or SIGINT came: the listeners are closed, and the loop ends with the last peer.
@@ -76,7 +80,8 @@ impl Server {
                 .and_then(|listener| doors.add(listener, poll.registry(), token))
                 .map_err(|error| StartError::Listen(address, error))?;
         }
-        let relay = Relay::new(config.limits.clone(), seed(), clock());
+        let clock = Clock::new();
+        let relay = Relay::new(config.limits.clone(), seed(), clock.last());
         let accepts = config.limits.turn.accepts;
         Ok(Self {
             poll,
@@ -84,6 +89,7 @@ impl Server {
             doors,
             sockets: Sockets::new(),
             relay,
+            clock,
             accepts,
             draining: false,
             stopped: false,
@@ -104,15 +110,16 @@ impl Server {
     /// When the poller is broken for good.
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
-        let mut now = clock();
         while !self.is_over() {
-            self.wait(&mut events, now)?;
-            now = clock();
+            let waited = self.wait(&mut events)?;
+            let now = self.now(waited);
             self.hear(now, &events);
             self.relay.expire(now);
             self.relay.deliver(now, &mut self.sockets);
             self.bury();
+            self.relay.note_turn(self.clock.elapsed());
         }
+        log::info!("stopped: {}", self.relay.counters());
         Ok(())
     }
 
@@ -120,10 +127,11 @@ impl Server {
         self.stopped || self.draining && self.relay.is_empty()
     }
 
-    /// Phase 1. `then` is the time of the turn before: a wait may be too long by that turn, some milliseconds.
-    fn wait(&mut self, events: &mut Events, then: Instant) -> io::Result<()> {
+    /// Phase 1. Says how long it would have waited. That is reckoned from the turn before, and so may be too long by
+    /// that turn, some milliseconds.
+    fn wait(&mut self, events: &mut Events) -> io::Result<Duration> {
         let busy = self.relay.is_busy() || self.doors.is_busy();
-        let timeout = if busy { Duration::ZERO } else { self.longest_wait(then) };
+        let timeout = if busy { Duration::ZERO } else { self.longest_wait(self.clock.last()) };
         let mut failed = 0;
         while let Err(error) = self.poll.poll(events, Some(timeout)) {
             if error.kind() == io::ErrorKind::Interrupted {
@@ -135,7 +143,17 @@ impl Server {
             }
             thread::sleep(REST);
         }
-        Ok(())
+        Ok(timeout)
+    }
+
+    /// Phase 2.
+    fn now(&mut self, waited: Duration) -> Instant {
+        let (now, stood) = self.clock.turn(waited);
+        if !stood.is_zero() {
+            self.relay.note_stall();
+            log::warn!("stood still for {stood:.1?}: all deadlines move on by that");
+        }
+        now
     }
 
     fn longest_wait(&self, then: Instant) -> Duration {
@@ -175,7 +193,8 @@ impl Server {
 
     fn accept(&mut self, now: Instant) {
         let Self { doors, relay, poll, accepts, .. } = self;
-        doors.accept(now, *accepts, |socket| welcome(relay, poll, socket, now));
+        doors
+            .accept(now, *accepts, |(socket, address)| welcome(relay, poll, Link::new(socket, address), now));
     }
 
     fn heed_signals(&mut self, now: Instant) {
@@ -184,11 +203,18 @@ impl Server {
             log::warn!("SIGHUP: the configuration is not read again while running; restart to apply it");
         }
         if caught.report {
-            log::info!("{}", self.relay.counters());
+            self.report();
         }
         if caught.stop {
             self.stop(now);
         }
+    }
+
+    fn report(&self) {
+        let (relay, counters) = (&self.relay, self.relay.counters());
+        let (peers, channels, backlog) = (relay.peers(), relay.channels(), relay.backlog_bytes());
+        let inflight = relay.inflight_bytes();
+        log::info!("peers={peers} channels={channels} backlog={backlog} inflight={inflight} {counters}");
     }
 
     fn stop(&mut self, now: Instant) {
@@ -197,7 +223,9 @@ impl Server {
             self.stopped = true;
             return;
         }
-        log::info!("stopping: no more connections are accepted, every peer is closed with 1012");
+        log::info!(
+            "stopping: no more connections are accepted, every peer is closed with 1012 within the time `drain`"
+        );
         self.draining = true;
         self.doors.close();
         self.relay.drain(now);
@@ -205,6 +233,7 @@ impl Server {
 
     /// Phase 6.
     fn bury(&mut self) {
+        report::tell(&mut self.relay);
         let mut freed = false;
         self.relay.bury(|buried| {
             freed = true;
@@ -217,12 +246,12 @@ impl Server {
 }
 
 /// Brings one connection into the relay. The relay comes first: the token of the socket is the peer's id.
-fn welcome(relay: &mut Relay<Link>, poll: &Poll, socket: TcpStream, now: Instant) {
+fn welcome(relay: &mut Relay<Link>, poll: &Poll, link: Link, now: Instant) {
     // Err: no slot, not even for a refusal. The relay has counted it; dropping the link closes it.
-    let Ok(id) = relay.open(Link::new(socket), now) else { return };
+    let Ok(id) = relay.open(link, now) else { return };
     let Some(link) = relay.link_mut(id) else { return };
     if link.register(poll.registry(), Token(id.to_word())).is_err() {
-        relay.lose(id);
+        relay.lose(id, now);
     }
 }
 
@@ -246,12 +275,6 @@ impl Origin {
             _ => Self::Peer(PeerId::from_word(word)),
         }
     }
-}
-
-/// The one clock of the program (law 3).
-#[allow(clippy::disallowed_methods)]
-fn clock() -> Instant {
-    Instant::now()
 }
 
 /// Random enough to spread pings and hints; std draws its hash keys from the system.

@@ -48,7 +48,7 @@ impl Pair {
         let client = Client::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut link = Link::new(TcpStream::from_std(socket));
+        let mut link = Link::new(mio::net::TcpStream::from_std(socket), ([127, 0, 0, 1], 1).into());
         let poll = Poll::new().unwrap();
         link.register(poll.registry(), Token(0)).unwrap();
         Self { poll, link, client, wire: Sockets::new() }

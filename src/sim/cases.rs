@@ -327,7 +327,7 @@ fn senders_are_held_back_and_receivers_not_punished() {
 #[test]
 fn at_shutdown_everybody_is_told() {
     let limits = Limits::default();
-    let close_timeout = limits.close_timeout;
+    let (drain, close_timeout) = (limits.drain, limits.close_timeout);
     let mut world = world(limits, 2);
     let peers = [world.seat(20, 0, ROOMY), world.seat(20, 1, 1000)].concat();
     let stuck = world.seat(1, 0, 200)[0];
@@ -339,8 +339,16 @@ fn at_shutdown_everybody_is_told() {
     world.drain();
     let late = world.seat(1, 0, ROOMY)[0];
     world.step_until("everybody is gone", |world| world.core.is_empty() && !world.is_astir());
-    assert!(world.now - begun <= close_timeout + TICK * 2, "{:?}", world.now - begun);
-    assert!(peers.iter().all(|number| world.told(*number) == Some((1012, "shutdown"))));
+    let lasted = world.now - begun;
+    assert!(lasted > drain / 2 && lasted <= drain + close_timeout + TICK * 2, "{lasted:?}");
+    let moments = peers.iter().map(|number| world.clients[*number].told.as_ref().expect("was told").2);
+    let early = moments.filter(|at| *at < begun + drain / 2).count();
+    assert!((8..=32).contains(&early), "{early} of 40 in the first half");
+    for number in &peers {
+        let (code, reason) = world.told(*number).expect("was told");
+        let secs: u64 = reason.strip_prefix("retry-after=").and_then(|secs| secs.parse().ok()).expect(reason);
+        assert!(code == 1012 && (1..=2 * drain.as_secs()).contains(&secs), "{reason}");
+    }
     assert_eq!(world.clients[late].end, Some(End::Refused(503)));
     assert_eq!(core::counters(&world.core).disconnected(Disconnect::Shutdown), 41);
     world.check_nothing_is_left().expect("nothing is left");

@@ -52,7 +52,7 @@ pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
 
 /// What an empty relay still holds, which must be nothing.
 pub(super) fn residue(core: &Core) -> Result<(), String> {
-    match (core.backlog_bytes(), core.inflight_bytes(), core.channel_count()) {
+    match (core.backlog_bytes(), core.inflight_bytes(), core.channels()) {
         (0, 0, 0) => Ok(()),
         (backlog, inflight, channels) => Err(format!(
             "left behind: {backlog} backlog bytes, {inflight} bytes of input, {channels} channels"

@@ -189,7 +189,7 @@ impl World {
         if let Some(id) = self.net.sockets[number].name
             && self.rng.chance(300)
         {
-            self.core.lose(id);
+            self.core.lose(id, self.base + self.now);
         }
     }
 
@@ -275,7 +275,7 @@ impl World {
                 self.net.register(number, id);
                 self.net.trace.note(Note::Opened(number, id));
                 if self.rng.chance(self.net.faults.lose) {
-                    self.core.lose(id);
+                    self.core.lose(id, now);
                     self.fortunes[number].cut = true;
                 }
             }

@@ -130,7 +130,7 @@ fn a_close_is_answered_with_its_code_and_the_channel_goes_with_its_last_peer() {
     turn(&mut relay, now);
     assert_eq!(heard(&mut relay, a), [0x88, 2, 0x03, 0xE8]);
     assert!(relay.link_mut(a).unwrap().finished);
-    assert_eq!(relay.channel_count(), 0);
+    assert_eq!(relay.channels(), 0);
     let later = now + Limits::default().close_timeout * 2;
     turn(&mut relay, later);
     assert!(relay.is_empty(), "the close deadline came");

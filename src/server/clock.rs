@@ -1,0 +1,88 @@
+//! The program's time: the monotonic clock, less the time that the process stood still.
+//!
+//! A process that was stopped for ninety seconds has heard nobody meanwhile, through no fault of theirs: without this
+//! it would find every ping unanswered and every deadline missed when it goes on. So the time that no turn can have
+//! taken is left out, and all deadlines, which are only instants of this clock, move on by themselves.
+
+use std::time::{Duration, Instant};
+
+/// A turn and its wait may take so much longer than was meant before the process counts as having stood still. Far
+/// above what a turn or a busy machine adds, far below any deadline.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Gives the time of each turn.
+#[derive(Debug)]
+pub(super) struct Clock {
+    /// The time of the last turn, of this clock.
+    last: Instant,
+    /// What was left out so far.
+    left_out: Duration,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self { last: read(), left_out: Duration::ZERO }
+    }
+
+    /// The time of the last turn.
+    pub(super) fn last(&self) -> Instant {
+        self.last
+    }
+
+    /// The time of the turn that begins now, after a wait that was to take `waited` at most; and the time that the
+    /// process stood still before it.
+    pub(super) fn turn(&mut self, waited: Duration) -> (Instant, Duration) {
+        self.turn_at(read(), waited)
+    }
+
+    fn turn_at(&mut self, read: Instant, waited: Duration) -> (Instant, Duration) {
+        let now = read.checked_sub(self.left_out).unwrap_or(self.last);
+        let passed = now.saturating_duration_since(self.last);
+        let stood = if passed > waited + GRACE { passed - waited } else { Duration::ZERO };
+        self.left_out += stood;
+        // Time that goes back, which it never should, stands still here.
+        self.last = self.last.max(now - stood);
+        (self.last, stood)
+    }
+
+    /// How long the turn has taken so far.
+    pub(super) fn elapsed(&self) -> Duration {
+        read()
+            .checked_sub(self.left_out)
+            .map_or(Duration::ZERO, |now| now.saturating_duration_since(self.last))
+    }
+}
+
+/// The one place that reads the clock (law 3).
+#[allow(clippy::disallowed_methods, reason = "this is that place")]
+fn read() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn only_what_no_turn_can_have_taken_is_left_out() {
+        let mut clock = Clock::new();
+        let start = clock.last();
+        // real time, the wait that was meant; the clock's time, the stand-still, in seconds
+        let rows =
+            [(0, 0, 0, 0), (1, 0, 1, 0), (31, 30, 31, 0), (32, 1, 32, 0), (122, 0, 32, 90), (123, 1, 33, 0)];
+        for (real, waited, time, stood) in rows {
+            let turn = clock.turn_at(start + SECOND * real, SECOND * waited);
+            assert_eq!(turn, (start + SECOND * time, SECOND * stood), "at {real} s");
+        }
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let mut clock = Clock::new();
+        let start = clock.last();
+        clock.turn_at(start + SECOND, SECOND);
+        assert_eq!(clock.turn_at(start, SECOND), (start + SECOND, Duration::ZERO));
+    }
+}

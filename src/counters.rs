@@ -77,6 +77,15 @@ impl Disconnect {
         Self::Internal,
     ];
 
+    /// Whether the relay closes a peer whose own words are in order: then the end of the connection waits for the
+    /// peer's close frame.
+    pub fn is_orderly(self) -> bool {
+        matches!(
+            self,
+            Self::Shutdown | Self::SlowConsumer | Self::Memory | Self::PingTimeout | Self::IdleMessage
+        )
+    }
+
     /// The label of the counter.
     pub fn label(self) -> &'static str {
         match self {

@@ -105,6 +105,9 @@ pub(crate) struct Closing {
     pub(crate) last_words: Vec<u8>,
     /// The writing side was ended, all being said.
     pub(crate) finished: bool,
+    /// Reads ahead to the peer's own close frame, while the end of our side waits for it: the end of a connection
+    /// that is in order is clean to both sides only so (RFC 6455 7.1.1).
+    pub(crate) reply: Option<Scanner>,
     /// The peer's end was heard.
     pub(crate) ended: bool,
     /// What is to be said of the peer's life when it is over; nothing of one that was refused.
@@ -259,7 +262,9 @@ impl<L> Peer<L> {
     pub(crate) fn is_due(&self, channels: &Channels) -> bool {
         match &self.stage {
             Stage::Gone { .. } => false,
-            Stage::Closing(closing) if !self.has_output(channels) => !closing.finished,
+            Stage::Closing(closing) if !self.has_output(channels) => {
+                !closing.finished && closing.reply.is_none()
+            }
             _ => self.writable && self.has_output(channels),
         }
     }
@@ -294,6 +299,28 @@ impl<L> Peer<L> {
     }
 }
 
+impl Closing {
+    /// Hears what a closing peer still says: nothing of it matters but a close frame.
+    pub(crate) fn hear(&mut self, bytes: &[u8], limits: &Limits) {
+        self.reply = self.reply.take().and_then(|scanner| scan_for_close(scanner, bytes, limits));
+    }
+}
+
+/// The scanner behind `bytes`, unless they hold a close frame or a breach: then there is nothing more to wait for.
+fn scan_for_close(mut scanner: Scanner, mut bytes: &[u8], limits: &Limits) -> Option<Scanner> {
+    while !bytes.is_empty() {
+        match scanner.scan(bytes, frame_limits(limits)) {
+            Ok((_, Step::Close(_))) | Err(_) => return None,
+            Ok((used, _)) => bytes = &bytes[used..],
+        }
+    }
+    Some(scanner)
+}
+
+fn frame_limits(limits: &Limits) -> FrameLimits {
+    FrameLimits { max_message: limits.max_message, max_frames: limits.max_frames }
+}
+
 impl Open {
     pub(crate) fn new(limits: &Limits, first_ping: Duration, now: Instant) -> Self {
         Self {
@@ -325,8 +352,7 @@ impl Open {
     ) -> Result<(usize, Input, usize), Fault> {
         let begun = self.scanner.frames_begun();
         let whole_frame = self.scanner.is_between_frames();
-        let frame_limits = FrameLimits { max_message: limits.max_message, max_frames: limits.max_frames };
-        let (used, step) = self.scanner.scan(bytes, frame_limits).map_err(Fault::Breach)?;
+        let (used, step) = self.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
         self.message_since = match self.scanner.is_between_messages() {
             true => None,
             false => self.message_since.or(Some(now)),
@@ -375,6 +401,11 @@ impl Open {
             (Step::Close(code), Some(Message::Close(_))) => Input::Closed(code),
             _ => return Err(Fault::Internal),
         })
+    }
+
+    /// A scanner to hear the peer's close frame with, unless that stands in the left-over input.
+    pub(crate) fn await_reply(&self, limits: &Limits) -> Option<Scanner> {
+        scan_for_close(self.scanner.clone(), &self.left_over.bytes[self.left_over.used..], limits)
     }
 
     /// Whether input that was read before is still to be decoded.

@@ -142,7 +142,14 @@ impl<L> Relay<L> {
     fn enter_closing(&mut self, id: PeerId, last_words: Vec<u8>, story: Option<Box<Ended>>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
-        peer.stage = Stage::Closing(Closing { deadline, last_words, finished: false, ended: false, story });
+        let reply = match &peer.stage {
+            Stage::Open(open) if story.as_ref().is_some_and(|story| story.why.is_orderly()) => {
+                open.await_reply(&self.limits)
+            }
+            _ => None,
+        };
+        peer.stage =
+            Stage::Closing(Closing { deadline, last_words, finished: false, reply, ended: false, story });
         match peer.reading {
             // On the list for input that does not matter any more: the visit is a read.
             Reading::Unread => peer.edge = true,
@@ -199,8 +206,9 @@ impl<L> Relay<L> {
             Stage::Closing(closing) if why == Disconnect::Eof && !closing.finished => {
                 // It has ended its side, and may still read what we have to say.
                 closing.ended = true;
+                closing.reply = None;
                 peer.edge = false;
-                return;
+                return self.rouse(id);
             }
             Stage::Closing(closing) => {
                 self.counters.undelivered_closes += u64::from(!closing.finished);

@@ -96,7 +96,9 @@ impl<L> Relay<L> {
 
     /// The peer takes its seat; it gets what is published from now on.
     fn join(&mut self, id: PeerId, path: &str, response: &[u8], now: Instant) {
-        let first_ping = self.random.part_of(self.limits.ping_interval);
+        // Spread, so that a herd that came at once is not pinged in step.
+        let half = self.limits.ping_interval / 2;
+        let first_ping = half + self.random.part_of(half);
         let Some(peer) = self.roster.get_mut(id) else { return };
         peer.stage = Stage::Open(Open::new(&self.limits, first_ping, now));
         peer.control.push(response);
@@ -108,9 +110,13 @@ impl<L> Relay<L> {
         self.arm(id);
     }
 
-    /// Heard and forgotten: only the end matters any more.
+    /// Heard and forgotten: only the peer's close frame and its end matter any more.
     fn hear_leaving(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
-        self.read(id, now, wire, spent);
+        let Some(bytes) = self.read(id, now, wire, spent) else { return };
+        if let Some(Stage::Closing(closing)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
+            closing.hear(bytes, &self.limits);
+            self.rouse(id);
+        }
     }
 
     fn hear_open(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {

@@ -7,6 +7,8 @@
 /// The binary on a free port, and raw clients.
 mod support;
 
+/// A stand-still, a shutdown with many peers, the lines of a peer's life.
+mod life;
 /// Start, refusal to start, stop, signals, descriptors, logs.
 mod start;
 /// What goes over the wire: order, slowness, breaches, the end of a connection.

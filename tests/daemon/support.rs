@@ -1,6 +1,7 @@
 //! The real binary on a free port, and raw clients of it.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
@@ -8,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_wsrelayd");
@@ -45,6 +47,11 @@ impl Relay {
     }
 
     pub(crate) fn line(&mut self) -> String {
+        if self.stderr.buffer().is_empty() {
+            let mut polled = [PollFd::new(self.stderr.get_ref(), PollFlags::IN)];
+            let patience = Timespec { tv_sec: PATIENCE.as_secs() as _, tv_nsec: 0 };
+            assert_ne!(poll(&mut polled, Some(&patience)).unwrap(), 0, "the log says nothing more");
+        }
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
         line
@@ -155,4 +162,25 @@ pub(crate) fn close_code(client: &mut TcpStream) -> u16 {
     client.read_exact(&mut frame).unwrap();
     assert_eq!(frame[0], 0x88, "no close frame: {frame:?}");
     u16::from_be_bytes([frame[2], frame[3]])
+}
+
+/// A configuration file that goes away with the test.
+pub(crate) struct File(std::path::PathBuf);
+
+impl File {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wsrelayd-{name}-{}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }

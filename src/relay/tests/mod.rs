@@ -244,7 +244,7 @@ fn a_large_message_leaves_no_grown_buffer_behind() {
 }
 
 #[test]
-fn first_pings_are_spread_over_the_interval() {
+fn first_pings_are_spread_over_the_second_half_of_the_interval() {
     let (mut relay, now) = start();
     let ids = (0..100).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
     let mut pinged = Vec::new();
@@ -259,8 +259,9 @@ fn first_pings_are_spread_over_the_interval() {
         }
     }
     assert_eq!(pinged.last(), Some(&100), "everybody once in an interval");
-    let half = pinged[124];
-    assert!((30..70).contains(&half), "{half} of 100 in the first half");
+    let (none, half) = (pinged[123], pinged[187]);
+    assert_eq!(none, 0);
+    assert!((30..70).contains(&half), "{half} of 100 in three quarters");
 }
 
 #[test]
@@ -371,4 +372,25 @@ fn a_peer_that_is_cut_off_amid_its_left_over_input_stands_on_the_right_lists() {
     relay.deliver(now, &mut ends);
     relay.bury(drop);
     relay.audit().unwrap();
+}
+
+#[test]
+fn an_orderly_end_waits_for_the_peers_close_frame_and_a_breach_does_not() {
+    let (mut relay, now) = start();
+    let (a, b, c) = (join(&mut relay, now), join(&mut relay, now), join(&mut relay, now));
+    say(&mut relay, b, &masked(0x83, b"a breach"));
+    relay.close(a, Disconnect::Shutdown, 1012, "retry-after=1", now);
+    relay.close(c, Disconnect::Shutdown, 1012, "retry-after=1", now);
+    settle(&mut relay, now);
+    let finished = |relay: &mut Relay<Link>, id| relay.link_mut(id).unwrap().finished;
+    assert!(!finished(&mut relay, a) && finished(&mut relay, b));
+    say(
+        &mut relay,
+        a,
+        &[masked(0x81, b"not relayed any more"), masked(0x88, &1012u16.to_be_bytes())].concat(),
+    );
+    settle(&mut relay, now);
+    assert!(finished(&mut relay, a) && !finished(&mut relay, c));
+    turn(&mut relay, now + Duration::from_secs(6));
+    assert!(relay.is_empty(), "who does not answer has a deadline");
 }

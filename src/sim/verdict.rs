@@ -157,7 +157,9 @@ impl Case<'_> {
         if self.socket.finished || client.stage == super::client::Stage::Leaving {
             return Ok(());
         }
-        let silence = limits.ping_interval + limits.pong_timeout;
+        // One who does not read may have been closed for another reason without having seen it.
+        let unseen = if client.habits.is_prompt() { Duration::ZERO } else { limits.close_timeout };
+        let silence = limits.ping_interval + limits.pong_timeout + unseen;
         let is_open = client.status == Some(101) && client.told.is_none();
         if is_open && is_late(self.socket.heard_at.max(opened_at), silence) {
             return Err(format!("law 6: no ping timeout in time: {}", self.describe()));

@@ -75,7 +75,7 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
 
 fn serve(arguments: Arguments, outlet: &Outlet) -> Result<(), Failure> {
     let config = configuration(arguments).map_err(Failure::Config)?;
-    logging::install(outlet, config.log);
+    logging::install(outlet, config.log, config.log_format);
     let descriptors = descriptors::raise_limit();
     let mut server = Server::start(&config).map_err(Failure::Start)?;
     outlet.say(&greeting(&server.addresses().map_err(Failure::Run)?));

@@ -35,9 +35,9 @@ fn line(news: &News, address: SocketAddr) {
 
 fn end(peer: crate::id::PeerId, address: SocketAddr, ended: &Ended) {
     let Ended { channel, why, lasted, traffic } = ended;
-    let secs = format!("{:.1}", lasted.as_secs_f64());
+    let secs = (lasted.as_secs_f64() * 10.0).round() / 10.0;
     log::info!(
-        peer:%, address:%, channel, reason = why.label(), secs:%,
+        peer:%, address:%, channel, reason = why.label(), secs,
         messages_in = traffic.messages_in, bytes_in = traffic.bytes_in,
         messages_out = traffic.messages_out, bytes_out = traffic.bytes_out;
         "ended"

@@ -9,7 +9,9 @@ mod support;
 
 /// A stand-still, a shutdown with many peers, the lines of a peer's life.
 mod life;
-/// Start, refusal to start, stop, signals, descriptors, logs.
+/// The log: its forms, and what standard error may be.
+mod log;
+/// Start, refusal to start, stop, signals, descriptors.
 mod start;
 /// What goes over the wire: order, slowness, breaches, the end of a connection.
 mod wire;

@@ -4,7 +4,7 @@ use crate::support::*;
 use rustix::process::Signal;
 use std::{
     fs,
-    io::{BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
@@ -155,52 +155,6 @@ fn arguments_win_over_the_file() {
     let file = File::new("listen", "listen = [\"127.0.0.1:1\"]\n");
     let relay = Relay::start(&["--config", file.path(), "--listen", "127.0.0.1:0"]);
     assert_ne!(relay.addresses[0].port(), 1);
-}
-
-/// Without standard streams the first sockets would get their numbers, and the log would go to a peer.
-#[test]
-fn it_lives_without_standard_streams() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut command = after("exec 0<&- 1>&- 2>&-;", &["--listen", &free.to_string()]);
-    let child = command.env("RUST_LOG", "debug").spawn().unwrap();
-    let stderr = Command::new("true").stderr(Stdio::piped()).spawn().unwrap().stderr.take().unwrap();
-    let mut relay = Relay { child, stderr: BufReader::new(stderr), addresses: vec![free] };
-    until("it listens", || TcpStream::connect(free).ok());
-    let (mut one, mut two) = (relay.client(), relay.client());
-    relay.signal(Signal::HUP);
-    relay.relays(&mut one, &mut two, "no log in here");
-    drop((one, two));
-    relay.signal(Signal::TERM);
-    assert_eq!(relay.wait().code(), Some(0));
-}
-
-/// A pipe holds 64 KiB; each SIGHUP is a line of some hundred bytes.
-#[test]
-fn a_log_that_nobody_reads_stops_nothing() {
-    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
-    let (mut one, mut two) = (relay.client(), relay.client());
-    for round in 0..2000 {
-        relay.signal(Signal::HUP);
-        // One line for each: the signals would coalesce otherwise.
-        relay.relays(&mut one, &mut two, &round.to_string());
-    }
-    drop((one, two));
-    relay.signal(Signal::TERM);
-    assert_eq!(relay.wait().code(), Some(0));
-}
-
-#[test]
-fn a_log_whose_reader_has_gone_stops_nothing() {
-    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
-    let nobody = Command::new("true").stderr(Stdio::piped()).spawn().unwrap().stderr.take().unwrap();
-    drop(std::mem::replace(&mut relay.stderr, BufReader::new(nobody)));
-    relay.signal(Signal::HUP);
-    relay.signal(Signal::USR1);
-    let (mut one, mut two) = (relay.client(), relay.client());
-    relay.relays(&mut one, &mut two, "unheard");
-    drop((one, two));
-    relay.signal(Signal::TERM);
-    assert_eq!(relay.wait().code(), Some(0));
 }
 
 /// Row 11 of the fault matrix. The relay needs some ten descriptors for itself, so that forty connections are too

@@ -1,4 +1,4 @@
-//! Tests of `logging`: sinks that block, fail, dribble and refuse.
+//! Tests of `outlet`: sinks that block, fail, dribble, tear and recover.
 
 use super::*;
 use std::sync::{
@@ -105,23 +105,59 @@ fn a_broken_sink_is_counted_and_survived() {
     assert_eq!(outlet.dropped(), 5);
 }
 
-#[test]
-fn rust_log_is_read_or_complained_about_without_printing() {
-    let table = [("debug", true), ("wsrelayd=warn,info", true), ("wsrelayd=loud", false), ("a=b=c", false)];
-    assert!(!table.is_empty());
-    for (filters, readable) in table {
-        assert_eq!(heed(&mut env_logger::Builder::new(), filters).is_ok(), readable, "{filters}");
+/// Full after so many bytes, until somebody makes room.
+#[derive(Clone, Default)]
+struct Disk {
+    taken: Arc<Mutex<Vec<u8>>>,
+    room: Arc<AtomicU64>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.room.load(Ordering::SeqCst);
+        let some = bytes.len().min(room as usize);
+        if some == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room.fetch_sub(some as u64, Ordering::SeqCst);
+        self.taken.lock().unwrap().extend(&bytes[..some]);
+        Ok(some)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[test]
-#[allow(clippy::disallowed_methods)] // any instant will do for a start
-fn a_throttle_passes_one_a_second_and_counts_the_rest() {
-    let start = Instant::now();
-    let mut throttle = Throttle::default();
-    let table = [(0, Some(0)), (1, None), (999, None), (1000, Some(2)), (1500, None), (9000, Some(1))];
-    assert!(!table.is_empty());
-    for (at_ms, passed) in table {
-        assert_eq!(throttle.pass(start + Duration::from_millis(at_ms)), passed, "at {at_ms} ms");
+fn a_full_disk_tears_one_line_and_all_lost_ones_are_mentioned_when_there_is_room() {
+    let disk = Disk::default();
+    disk.room.store(6, Ordering::SeqCst);
+    let outlet = Outlet::start_on(disk.clone()).unwrap();
+    for line in ["one", "torn", "lost", "lost"] {
+        outlet.say(line);
     }
+    assert!(outlet.flush(SOON));
+    assert_eq!(outlet.dropped(), 3);
+    disk.room.store(1000, Ordering::SeqCst);
+    outlet.say("back");
+    outlet.say("again");
+    assert!(outlet.flush(SOON));
+    let taken = String::from_utf8(disk.taken.lock().unwrap().clone()).unwrap();
+    assert_eq!(taken, "one\nto\n(3 log lines were dropped before this one)\nback\nagain\n");
+}
+
+#[test]
+fn what_is_said_stands_as_it_is_until_a_form_is_adopted() {
+    let disk = Disk::default();
+    disk.room.store(1000, Ordering::SeqCst);
+    let outlet = Outlet::start_on(disk.clone()).unwrap();
+    outlet.say("two\nlines");
+    outlet.adopt(Form::Journal);
+    outlet.adopt(Form::Json);
+    outlet.say("one\nline");
+    outlet.say_at(Level::Error, "bad");
+    assert!(outlet.flush(SOON));
+    let taken = String::from_utf8(disk.taken.lock().unwrap().clone()).unwrap();
+    assert_eq!(taken, "two\nlines\n<6>one\\nline\n<3>bad\n");
 }

@@ -1,0 +1,73 @@
+//! Lines to standard error that can neither stop nor end the program, in a form that suits who reads them.
+//!
+//! Owns a bounded queue, the one thread that writes it out, the form of lines, and the count of lines that were
+//! dropped. Promises: no caller ever blocks or panics, whatever standard error is (a full disk, a dead pipe, a pipe
+//! nobody reads); a line that finds the queue full or cannot be written is dropped, counted, and mentioned when there
+//! is room again; one record is one line, whatever stands in it, and each value of its pairs is cut to 200 bytes. The
+//! flags of standard error are never touched: they belong to whoever shares it with us. Leaves to others: what is
+//! worth a line, and how often.
+
+use std::env;
+
+use log::LevelFilter;
+
+/// Text of unknown origin, made fit for one line.
+mod escape;
+/// How a line looks.
+mod form;
+/// The queue and the thread that writes it out.
+mod outlet;
+/// One line a second, and a count of the rest.
+mod throttle;
+
+pub use form::{Form, Format};
+pub use outlet::Outlet;
+pub use throttle::Throttle;
+
+// `trace!` formats every frame in tungstenite: it is compiled out of what is shipped.
+const _: () =
+    assert!(cfg!(debug_assertions) || log::STATIC_MAX_LEVEL as usize <= LevelFilter::Debug as usize);
+
+/// Sends the `log` macros to `outlet`, and gives its lines the form that `format` means here. `RUST_LOG` is heard
+/// before `level`; what cannot be read in it is said in a line of the log, and `level` holds.
+pub fn install(outlet: &Outlet, level: LevelFilter, format: Format) {
+    let form = Form::here(format);
+    outlet.adopt(form);
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level).target(env_logger::Target::Pipe(Box::new(outlet.clone())));
+    let complaint = env::var("RUST_LOG").ok().and_then(|filters| heed(&mut builder, &filters).err());
+    builder.format(move |out, record| {
+        let line = form.line(outlet::clock(), record.level(), record.args(), record.key_values());
+        std::io::Write::write_all(out, line.as_bytes())
+    });
+    // Fails only where a logger stands already, and then that one is as good.
+    let _ = builder.try_init();
+    if let Some(complaint) = complaint {
+        log::warn!("RUST_LOG is ignored: {complaint}");
+    }
+}
+
+/// Asks `env_filter` first: `env_logger` itself would print its complaint with `eprintln!`, which blocks on a full
+/// pipe and panics on a dead one.
+fn heed(builder: &mut env_logger::Builder, filters: &str) -> Result<(), String> {
+    match env_filter::Builder::new().try_parse(filters) {
+        Ok(_) => drop(builder.parse_filters(filters)),
+        Err(error) => return Err(error.to_string()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_log_is_read_or_complained_about_without_printing() {
+        let table =
+            [("debug", true), ("wsrelayd=warn,info", true), ("wsrelayd=loud", false), ("a=b=c", false)];
+        assert!(!table.is_empty());
+        for (filters, readable) in table {
+            assert_eq!(heed(&mut env_logger::Builder::new(), filters).is_ok(), readable, "{filters}");
+        }
+    }
+}

@@ -43,7 +43,7 @@ const MANY = 200;
 const LIMIT_BYTES = 64 * 1024;
 // Firefox calls an end unclean when the relay's end of stream comes before its own close frame has left, which is a
 // matter of microseconds: there it is told, not judged.
-const CLEAN = kind === 'firefox' ? undefined : true;
+const CLEAN = true;
 const RESTART = /^(shutdown|retry-after=[0-9]+)$/;
 
 const text = (data) => ({ kind: 'text', data });

@@ -1,11 +1,12 @@
-//! wsrelayd, the program: arguments, exit codes, the first line and the last.
+//! wsrelayd, the program: arguments, exit codes, the first line and the last; the examination of a configuration.
 //!
 //! Promises: exit code 0 after a stop, 1 for a failure at run time, 2 for bad arguments or a bad configuration;
 //! nothing here panics when standard output or standard error is closed, full or stuck.
 #![forbid(unsafe_code)]
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -14,7 +15,7 @@ use std::{
 
 use clap::Parser;
 use wsrelayd::{
-    config::{Config, ConfigError, parse_address},
+    config::{Config, ConfigError, Examination, Lowered, Machine, RawConfig, parse_address},
     logging::{self, Outlet},
     server::{Server, StartError, descriptors},
 };
@@ -33,13 +34,21 @@ struct Arguments {
     /// Listen on IP:PORT instead of where the configuration says; may be given several times
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     listen: Vec<SocketAddr>,
+
+    /// Examine everything as a start would, say how much memory it can take, and leave without listening
+    #[arg(long, conflicts_with = "print_config")]
+    check: bool,
+
+    /// Print the configuration that holds, every key, as a file for --config, and leave
+    #[arg(long)]
+    print_config: bool,
 }
 
 const AFTER_HELP: &str = "\
 Signals: SIGTERM and SIGINT close every peer with 1012 and stop; a second one stops at once. \
 SIGUSR1 logs the counters.
 Environment: RUST_LOG sets what is logged (off, error, warn, info, debug).
-Exit codes: 0 stopped, 1 failed at run time, 2 bad arguments or configuration.";
+Exit codes: 0 stopped (or all is good), 1 failed at run time, 2 bad arguments or configuration.";
 
 /// Why the program ends with a code other than 0.
 #[derive(Debug)]
@@ -47,6 +56,7 @@ enum Failure {
     Config(ConfigError),
     Start(StartError),
     Run(io::Error),
+    Output(io::Error),
 }
 
 fn main() -> ExitCode {
@@ -56,10 +66,10 @@ fn main() -> ExitCode {
     };
     // Without a thread for the log there is nobody to tell so.
     let Ok(outlet) = Outlet::start() else { return ExitCode::from(1) };
-    let code = match serve(arguments, &outlet) {
+    let code = match obey(&arguments, &outlet) {
         Ok(()) => 0,
         Err(failure) => {
-            outlet.say(&format!("wsrelayd: {failure}"));
+            outlet.say_at(log::Level::Error, &format!("wsrelayd: {failure}"));
             failure.exit_code()
         }
     };
@@ -73,19 +83,63 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
     ExitCode::from(if answer.use_stderr() { 2 } else { 0 })
 }
 
-fn serve(arguments: Arguments, outlet: &Outlet) -> Result<(), Failure> {
-    let config = configuration(arguments).map_err(Failure::Config)?;
-    logging::install(outlet, config.log, config.log_format);
+fn obey(arguments: &Arguments, outlet: &Outlet) -> Result<(), Failure> {
     let descriptors = descriptors::raise_limit();
-    let mut server = Server::start(&config).map_err(Failure::Start)?;
+    let (config, lowered) = configuration(arguments, descriptors).map_err(Failure::Config)?;
+    if arguments.check {
+        check(arguments, &Examination::new(&config, Machine::look(descriptors)), lowered, outlet)
+    } else if arguments.print_config {
+        warn(lowered, outlet);
+        print(&config.to_toml())
+    } else {
+        serve(&config, lowered, outlet)
+    }
+}
+
+fn serve(config: &Config, lowered: Option<Lowered>, outlet: &Outlet) -> Result<(), Failure> {
+    logging::install(outlet, config.log, config.log_format);
+    let mut server = Server::start(config).map_err(Failure::Start)?;
     outlet.say(&greeting(&server.addresses().map_err(Failure::Run)?));
-    warn_of_few_descriptors(descriptors, config.limits.max_connections);
+    if let Some(lowered) = lowered {
+        log::warn!("{lowered}");
+    }
     server.run().map_err(Failure::Run)
 }
 
-fn configuration(arguments: Arguments) -> Result<Config, ConfigError> {
-    let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
-    if arguments.listen.is_empty() { Ok(config) } else { config.listening_on(arguments.listen) }
+/// Without a file the built-in defaults hold; without addresses those of the file.
+fn configuration(
+    arguments: &Arguments,
+    descriptors: Option<u64>,
+) -> Result<(Config, Option<Lowered>), ConfigError> {
+    let raw = arguments.config.as_deref().map(RawConfig::read).unwrap_or_default();
+    let listen = &arguments.listen;
+    let raw = if listen.is_empty() { raw } else { raw.listening_on(listen.clone()) };
+    raw.check(descriptors)
+}
+
+/// What came out goes to standard output, what to mind to standard error.
+fn check(
+    arguments: &Arguments,
+    examination: &Examination,
+    lowered: Option<Lowered>,
+    outlet: &Outlet,
+) -> Result<(), Failure> {
+    let what =
+        arguments.config.as_deref().map_or("the built-in defaults".into(), |file| file.to_string_lossy());
+    warn(lowered, outlet);
+    warn(examination.warnings(), outlet);
+    print(&format!("wsrelayd: {what}: no mistakes\n{examination}\n"))
+}
+
+fn warn<T: fmt::Display>(warnings: impl IntoIterator<Item = T>, outlet: &Outlet) {
+    for warning in warnings {
+        outlet.say_at(log::Level::Warn, &format!("wsrelayd: warning: {warning}"));
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
 /// The one line that says where it listens and how to try it.
@@ -109,20 +163,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn warn_of_few_descriptors(limit: Option<u64>, max_connections: usize) {
-    if let Some(limit) = limit.filter(|_| !descriptors::suffices(limit, max_connections)) {
-        log::warn!(
-            "max_connections is {max_connections}, but this process may have only {limit} descriptors: connections \
-             beyond that will wait unaccepted. Raise the limit (LimitNOFILE, ulimit -n) or lower max_connections"
-        );
-    }
-}
-
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 2,
-            Self::Start(_) | Self::Run(_) => 1,
+            Self::Start(_) | Self::Run(_) | Self::Output(_) => 1,
         }
     }
 }
@@ -133,6 +178,7 @@ impl fmt::Display for Failure {
             Self::Config(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::Run(error) => write!(f, "stopped by the system: {error}"),
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
     }
 }
@@ -158,13 +204,14 @@ mod tests {
 
     #[test]
     fn arguments_win_over_the_configuration() {
-        let arguments = |list: &[&str]| Arguments::try_parse_from(list).unwrap();
-        let config = configuration(arguments(&["wsrelayd"])).unwrap();
-        assert_eq!(config, Config::default());
-        let config =
-            configuration(arguments(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:2"])).unwrap();
+        let effective = |list: &[&str]| configuration(&Arguments::try_parse_from(list).unwrap(), None);
+        assert_eq!(effective(&["wsrelayd"]).unwrap(), (Config::default(), None));
+        let (config, _) = effective(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:2"]).unwrap();
         assert_eq!(config.listen, ["[::1]:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
-        let twice = arguments(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:1"]);
-        assert!(configuration(twice).unwrap_err().to_string().contains("each address once"));
+        let twice = effective(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:1"]).unwrap_err();
+        assert_eq!(
+            twice.to_string(),
+            "--listen: expected each address once, not \"[::1]:1\" again. Take the second one out"
+        );
     }
 }

@@ -1,65 +1,46 @@
-//! The configuration file, from its text to values that the rest of the program believes.
+//! The configuration, from the text of a file and the arguments to values that the rest of the program believes.
 //!
 //! Owns the keys, their defaults (those of the core are in `limits.rs`) and what may stand for each. Two types:
-//! `RawConfig` is the file as written, `Config` is checked. Promises: no input panics; an unknown key, a wrong type
-//! and a value out of range are each refused with the key, the value, what was expected and what to do; a key that
-//! is left out has its default. Leaves to others: acting on it.
+//! `RawConfig` is what was written, `Config` is checked, and there is no way from one to the other but the check.
+//! Promises: no input panics; every mistake is told, not only the first, each with its place, what was expected and
+//! what to do; a key that is left out has its default. Leaves to others: acting on it.
 
+mod keys;
+mod machine;
+mod memory;
+mod mistake;
+mod nearest;
 mod rules;
 mod value;
 
 use std::{
-    fmt, fs,
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
     io::{self, Read},
     net::SocketAddr,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use log::LevelFilter;
-use serde::Deserialize;
-
-use crate::{
-    limits::{Limits, OnSlow},
-    logging::Format,
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
 };
-use value::{Address, Bytes, Form, Level, Policy, Span};
 
-pub use rules::Breach;
+use crate::{limits::Limits, logging::Format};
+use keys::{KEYS, Key};
+use mistake::Mistake;
+
+pub use machine::Machine;
+pub use memory::Examination;
+pub use mistake::ConfigError;
+pub use rules::Lowered;
 pub use value::parse_address;
 
 /// A configuration file is a few kilobytes; one of a hundred megabytes is a mistake and is not read to its end.
 const MAX_FILE: u64 = 1 << 20;
-
-/// The file as written: what is absent has its default.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawConfig {
-    listen: Option<Vec<Address>>,
-    send_buffer: Option<Bytes>,
-    receive_buffer: Option<Bytes>,
-    log: Option<Level>,
-    echo: Option<bool>,
-    max_connections: Option<usize>,
-    max_handshakes: Option<usize>,
-    max_message: Option<Bytes>,
-    max_frames: Option<u32>,
-    control_frames_per_sec: Option<u32>,
-    max_inflight_read: Option<Bytes>,
-    max_backlog: Option<Bytes>,
-    max_lag: Option<Bytes>,
-    soft_lag: Option<Bytes>,
-    soft_lag_time: Option<Span>,
-    stall_timeout: Option<Span>,
-    on_slow: Option<Policy>,
-    hold: Option<Bytes>,
-    ping_interval: Option<Span>,
-    pong_timeout: Option<Span>,
-    handshake_timeout: Option<Span>,
-    close_timeout: Option<Span>,
-    message_timeout: Option<Span>,
-    drain: Option<Span>,
-    log_format: Option<Form>,
-}
 
 /// The checked configuration. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,136 +72,161 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration was refused. Each says on its own what to do.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The file could not be read.
-    Unreadable(io::Error),
-    /// It is longer than any configuration.
-    TooLong,
-    /// Not TOML, an unknown key, or a value of the wrong form: where, and what was expected.
-    Syntax(String),
-    /// Values that may not stand, or not together. Never empty.
-    Breaches(Vec<Breach>),
-}
-
-/// A refusal, and of which file (or of the arguments).
-#[derive(Debug)]
-pub struct ConfigError {
-    file: PathBuf,
-    refusal: Refusal,
-}
-
 impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// Whatever is wrong with it, named with the file.
-    pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        let config = text_of(file).and_then(|text| Self::parse(&text));
-        config.map_err(|refusal| ConfigError { file: file.to_owned(), refusal })
+    /// Every key with its value, as a file that is read to the same again.
+    pub fn to_toml(&self) -> String {
+        let mut values = self.clone();
+        let mut text = String::new();
+        for key in KEYS {
+            // A string takes everything.
+            let _ = writeln!(text, "{} = {}", key.name, key.write(&mut values));
+        }
+        text
     }
+}
 
-    /// Reads and checks the text of a file.
-    ///
-    /// # Errors
-    /// The refusal, without the name of the file.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| Refusal::Syntax(error.to_string()))?;
-        raw.fill().checked()
-    }
-
-    /// The same, listening elsewhere.
-    ///
-    /// # Errors
-    /// When these are addresses that the file may not name either.
-    pub fn listening_on(self, listen: Vec<SocketAddr>) -> Result<Self, ConfigError> {
-        let config = Self { listen, ..self }.checked();
-        config.map_err(|refusal| ConfigError { file: "arguments".into(), refusal })
-    }
-
-    fn checked(self) -> Result<Self, Refusal> {
-        let breaches = rules::breaches(&self);
-        if breaches.is_empty() { Ok(self) } else { Err(Refusal::Breaches(breaches)) }
-    }
+/// The configuration as written: values of the right form, each in its range, that may not fit together; and what
+/// was wrong with the others.
+#[derive(Debug, Default)]
+pub struct RawConfig {
+    /// Its path, as it is told; empty without a file.
+    file: PathBuf,
+    text: String,
+    /// What was written, and the defaults where nothing was, or nothing right.
+    values: Config,
+    /// Where each key's value stands in `text`. A key stands here exactly when the file has it.
+    places: BTreeMap<&'static str, Range<usize>>,
+    /// Where each address stands in `text`, in the order of `values.listen`; none where these are not of the file.
+    address_places: Vec<Range<usize>>,
+    /// Keys whose value was refused, so that nothing is concluded from the default in its place.
+    refused: Vec<&'static str>,
+    /// The addresses are those of the arguments.
+    listens_elsewhere: bool,
+    mistakes: Vec<Mistake>,
 }
 
 impl RawConfig {
-    /// Puts the defaults where nothing was said.
-    fn fill(self) -> Config {
-        let default = Config::default();
-        Config {
-            listen: self.listen.map_or(default.listen, |all| all.into_iter().map(|one| one.0).collect()),
-            send_buffer: self.send_buffer.map_or(default.send_buffer, |size| size.0),
-            receive_buffer: self.receive_buffer.map_or(default.receive_buffer, |size| size.0),
-            log: self.log.map_or(default.log, |level| level.0),
-            log_format: self.log_format.map_or(default.log_format, Format::from),
-            limits: Limits {
-                echo: self.echo.unwrap_or(default.limits.echo),
-                max_connections: self.max_connections.unwrap_or(default.limits.max_connections),
-                max_handshakes: self.max_handshakes.unwrap_or(default.limits.max_handshakes),
-                max_message: self.max_message.map_or(default.limits.max_message, |size| size.0),
-                max_frames: self.max_frames.unwrap_or(default.limits.max_frames),
-                control_frames_per_sec: self
-                    .control_frames_per_sec
-                    .unwrap_or(default.limits.control_frames_per_sec),
-                max_inflight_read: self
-                    .max_inflight_read
-                    .map_or(default.limits.max_inflight_read, |size| size.0),
-                max_backlog: self.max_backlog.map_or(default.limits.max_backlog, |size| size.0),
-                max_lag: self.max_lag.map_or(default.limits.max_lag, |size| size.0),
-                soft_lag: self.soft_lag.map_or(default.limits.soft_lag, |size| size.0),
-                soft_lag_time: self.soft_lag_time.map_or(default.limits.soft_lag_time, |span| span.0),
-                stall_timeout: self.stall_timeout.map_or(default.limits.stall_timeout, |span| span.0),
-                on_slow: self.on_slow.map_or(default.limits.on_slow, OnSlow::from),
-                hold: self.hold.map_or(default.limits.hold, |size| size.0),
-                ping_interval: self.ping_interval.map_or(default.limits.ping_interval, |span| span.0),
-                pong_timeout: self.pong_timeout.map_or(default.limits.pong_timeout, |span| span.0),
-                handshake_timeout: self
-                    .handshake_timeout
-                    .map_or(default.limits.handshake_timeout, |span| span.0),
-                close_timeout: self.close_timeout.map_or(default.limits.close_timeout, |span| span.0),
-                message_timeout: self.message_timeout.map_or(default.limits.message_timeout, |span| span.0),
-                drain: self.drain.map_or(default.limits.drain, |span| span.0),
-                turn: default.limits.turn,
-            },
+    /// Reads a file. What is wrong with it is told by `check`.
+    pub fn read(file: &Path) -> Self {
+        match text_of(file) {
+            Ok(text) => Self { file: file.to_owned(), ..Self::parse(text) },
+            Err(message) => {
+                let mistakes = vec![Mistake::of_file(message)];
+                Self { file: file.to_owned(), mistakes, ..Self::default() }
+            }
+        }
+    }
+
+    /// Reads the text of a file that may not be UTF-8.
+    fn parse(bytes: Vec<u8>) -> Self {
+        let mut raw = Self::default();
+        match String::from_utf8(bytes) {
+            Ok(text) => raw.take_document(&text),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                raw.text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let end = raw.text[at..].chars().next().map_or(at, |bad| at + bad.len_utf8());
+                raw.mistakes
+                    .push(Mistake::at(at..end, "this is not UTF-8 text. Save the file as UTF-8".into()));
+            }
+        }
+        raw
+    }
+
+    fn take_document(&mut self, text: &str) {
+        text.clone_into(&mut self.text);
+        match DeTable::parse(text) {
+            Ok(document) => document.get_ref().iter().for_each(|(name, value)| self.take(name, value)),
+            Err(error) => {
+                let place = error.span().unwrap_or_default();
+                let what =
+                    if lacks_value(text, place.start) { "a value is missing" } else { error.message() };
+                self.mistakes.push(Mistake::at(place, format!("this is not TOML: {}", what.trim_end())));
+            }
+        }
+    }
+
+    fn take(&mut self, name: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
+        let Some(key) = Key::named(name.get_ref().as_ref()) else {
+            return self.mistakes.push(unknown(name, value));
+        };
+        let mistakes = key.read(value, &mut self.values);
+        if !mistakes.is_empty() {
+            self.refused.push(key.name);
+        }
+        self.mistakes.extend(mistakes);
+        self.places.insert(key.name, value.span());
+        if key.name == "listen" {
+            let addresses = value.get_ref().as_array();
+            self.address_places = addresses.into_iter().flatten().map(Spanned::span).collect();
+        }
+    }
+
+    /// The same, listening elsewhere.
+    #[must_use]
+    pub fn listening_on(mut self, listen: Vec<SocketAddr>) -> Self {
+        self.values.listen = listen;
+        self.address_places.clear();
+        self.places.remove("listen");
+        self.refused.retain(|&key| key != "listen");
+        self.listens_elsewhere = true;
+        self
+    }
+
+    /// Checks what values are to each other and to the number of `descriptors` that the process may have, `None` for
+    /// any number. A default that does not fit in is lowered.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn check(mut self, descriptors: Option<u64>) -> Result<(Config, Option<Lowered>), ConfigError> {
+        rules::check(&mut self);
+        let lowered = rules::fit(&mut self, descriptors);
+        if self.mistakes.is_empty() {
+            Ok((self.values, lowered))
+        } else {
+            Err(ConfigError::new(self.file, self.text, self.mistakes))
         }
     }
 }
 
-fn text_of(file: &Path) -> Result<String, Refusal> {
-    let mut text = String::new();
-    let opened = fs::File::open(file).map_err(Refusal::Unreadable)?;
-    opened.take(MAX_FILE + 1).read_to_string(&mut text).map_err(Refusal::Unreadable)?;
-    if text.len() as u64 > MAX_FILE { Err(Refusal::TooLong) } else { Ok(text) }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match &self.refusal {
-            Refusal::Unreadable(error) => {
-                write!(
-                    f,
-                    "{file}: cannot be read: {error}. Check the path given to --config and who may read it."
-                )
-            }
-            Refusal::TooLong => {
-                write!(f, "{file}: longer than 1 MiB, so this is no configuration. Check the path.")
-            }
-            Refusal::Syntax(error) => write!(f, "{file}: {}", error.trim_end()),
-            Refusal::Breaches(breaches) => {
-                for (nth, breach) in breaches.iter().enumerate() {
-                    let newline = if nth == 0 { "" } else { "\n" };
-                    write!(f, "{newline}{file}: {breach}")?;
-                }
-                Ok(())
-            }
+/// A key that is none, and which one was perhaps meant.
+fn unknown(name: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) -> Mistake {
+    let written = name.get_ref().as_ref();
+    let hint = nearest::hint(written, KEYS.iter().map(|key| key.name));
+    let message = match value.get_ref() {
+        DeValue::Table(_) => {
+            format!("unknown table {}: every key stands at the top, in no table", value::quote(written))
         }
-    }
+        _ => format!("unknown key {}{hint}", value::quote(written)),
+    };
+    Mistake::at(name.span(), message)
 }
 
-impl std::error::Error for ConfigError {}
+/// Whether a line ends after `=`: the parser would speak of quotes there.
+fn lacks_value(text: &str, at: usize) -> bool {
+    let Some((before, after)) = text.split_at_checked(at) else { return false };
+    before.trim_end_matches([' ', '\t']).ends_with('=')
+        && after.trim_start_matches([' ', '\t', '\r']).starts_with(['\n', '#'])
+}
+
+/// The bytes of a file, or why there are none.
+fn text_of(file: &Path) -> Result<Vec<u8>, String> {
+    let bytes = bytes_of(file).map_err(|error| {
+        format!("cannot be read: {error}. Check the path given to --config and who may read it")
+    })?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(
+            "longer than 1 MiB, so this is no configuration. Check the path given to --config".to_owned()
+        );
+    }
+    Ok(bytes)
+}
+
+fn bytes_of(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 #[cfg(test)]
 mod tests;

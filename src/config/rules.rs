@@ -1,184 +1,226 @@
-//! What may stand in the configuration, and what values must be to each other.
+//! What values of the configuration must be to each other, and to the machine.
 //!
-//! Owns every range and every relation, each with its reason, as one flat list. All breaches are found, not only the
-//! first. Leaves the forms of values to `value.rs`.
+//! Owns every relation, each with its reason, as one flat list; all that do not hold are told. A relation says nothing
+//! about a key whose value was refused already. Ranges of single values are left to `keys.rs`.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, net::SocketAddr, ops::Range};
 
-use super::Config;
+use super::{
+    RawConfig,
+    mistake::Mistake,
+    value::{write_size, write_span},
+};
 
-/// A value that may not stand: which, what was expected, and what to do.
-#[derive(Debug)]
-pub struct Breach {
-    key: &'static str,
+/// Token words hold this many listeners with room to spare, and nobody needs as many.
+const MAX_LISTENERS: usize = 64;
+
+/// Descriptors besides connections and listeners: standard streams, poller and signal pipe, some ten; and 64 for
+/// connections beyond `max_connections` that are being told so.
+const RESERVE: usize = 79;
+
+/// The default `max_connections` was lowered to what the descriptors allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lowered {
+    /// The default.
+    from: usize,
+    /// What holds.
+    to: usize,
+    /// Descriptors that the process may have.
+    descriptors: u64,
+}
+
+impl fmt::Display for Lowered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, descriptors } = self;
+        write!(
+            f,
+            "max_connections is lowered from its default, {from}, to {to}: this process may have {descriptors} \
+             descriptors. Raise the limit (LimitNOFILE, ulimit -Hn), or set max_connections to at most {to}"
+        )
+    }
+}
+
+/// Descriptors for that many connections.
+pub(super) fn descriptors_for(connections: usize, listeners: usize) -> u64 {
+    connections.saturating_add(listeners).saturating_add(RESERVE) as u64
+}
+
+/// Lowers the default `max_connections` to what the descriptors allow; refuses one that was written and does not fit.
+pub(super) fn fit(raw: &mut RawConfig, descriptors: Option<u64>) -> Option<Lowered> {
+    let descriptors = descriptors?;
+    // Too many listeners are told elsewhere.
+    let (from, listeners) = (raw.values.limits.max_connections, raw.values.listen.len().min(MAX_LISTENERS));
+    let needed = descriptors_for(from, listeners);
+    if needed <= descriptors || raw.refused.contains(&"max_connections") {
+        return None;
+    }
+    let to = usize::try_from(descriptors.saturating_sub(descriptors_for(0, listeners))).unwrap_or(from);
+    let short = format!("{needed} descriptors are needed, and this process may have {descriptors}");
+    let raise = format!("Raise the limit to {needed} (LimitNOFILE, ulimit -Hn)");
+    if to == 0 {
+        let least = descriptors_for(1, listeners);
+        let message = format!(
+            "this process may have {descriptors} descriptors, and {least} are needed for a single connection. Raise \
+             the limit (LimitNOFILE, ulimit -Hn)"
+        );
+        raw.mistakes.push(Mistake::elsewhere(message));
+    } else if let Some(place) = raw.places.get("max_connections") {
+        let message = format!("max_connections: {short}. {raise}, or lower max_connections to at most {to}");
+        raw.mistakes.push(Mistake::at(place.clone(), message));
+    } else {
+        raw.values.limits.max_connections = to;
+        return Some(Lowered { from, to, descriptors });
+    }
+    None
+}
+
+/// Finds everything that does not fit together.
+pub(super) fn check(raw: &mut RawConfig) {
+    let mut found = listeners(raw);
+    let broken = relations(raw).into_iter().filter(|relation| !relation.holds);
+    found.extend(broken.filter_map(|relation| relation.mistake(raw)));
+    raw.mistakes.extend(found);
+}
+
+fn listeners(raw: &RawConfig) -> Vec<Mistake> {
+    let listen = &raw.values.listen;
+    if raw.refused.contains(&"listen") {
+        return Vec::new();
+    }
+    if !(1..=MAX_LISTENERS).contains(&listen.len()) {
+        let count = listen.len();
+        let message = format!("expected 1 to {MAX_LISTENERS} addresses, not {count}");
+        return vec![listen_mistake(raw, raw.places.get("listen").cloned(), &message)];
+    }
+    let clash = |nth: usize| listen[..nth].iter().find_map(|&earlier| quarrel(earlier, listen[nth]));
+    let clashes = (0..listen.len()).filter_map(|nth| clash(nth).map(|message| (nth, message)));
+    clashes
+        .map(|(nth, message)| listen_mistake(raw, raw.address_places.get(nth).cloned(), &message))
+        .collect()
+}
+
+/// Why two listeners cannot both be, if they cannot.
+fn quarrel(earlier: SocketAddr, later: SocketAddr) -> Option<String> {
+    // Port 0 is a new port each time; IPv6 listeners take no IPv4.
+    let apart = earlier.port() != later.port() || earlier.port() == 0 || earlier.is_ipv4() != later.is_ipv4();
+    if apart {
+        None
+    } else if earlier == later {
+        Some(format!("expected each address once, not \"{later}\" again. Take the second one out"))
+    } else if earlier.ip().is_unspecified() || later.ip().is_unspecified() {
+        let (all, one) = if earlier.ip().is_unspecified() { (earlier, later) } else { (later, earlier) };
+        Some(format!("\"{all}\" is every address of the machine, \"{one}\" too. Take one of them out"))
+    } else {
+        None
+    }
+}
+
+fn listen_mistake(raw: &RawConfig, place: Option<Range<usize>>, message: &str) -> Mistake {
+    match place {
+        Some(place) => Mistake::at(place, format!("listen: {message}")),
+        None if raw.listens_elsewhere => Mistake::elsewhere(format!("--listen: {message}")),
+        None => Mistake::of_file(format!("listen: {message}")),
+    }
+}
+
+/// What one value must be to another.
+struct Relation {
+    holds: bool,
+    /// The key that is named, and the other one.
+    keys: [&'static str; 2],
+    /// The value of the first, as it would be written.
     value: String,
     expected: String,
     advice: &'static str,
 }
 
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {}: expected {}. {}", self.key, self.value, self.expected, self.advice)
-    }
-}
-
-/// Token words hold this many listeners with room to spare, and nobody needs as many.
-const MAX_LISTENERS: usize = 64;
-
-/// Above this a socket buffer hides from us for minutes what a peer has not taken.
-const MAX_SOCKET_BUFFER: usize = 16 << 20;
-
-/// A gibibyte times a thousand: no machine of today has it, so it is a slip of the pen.
-const MAX_SIZE: usize = 1 << 40;
-
-/// One tick of the timers.
-const MIN_SPAN: Duration = Duration::from_millis(100);
-
-/// Longer than any of these waits is of use.
-const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Every breach in a configuration.
-pub(super) fn breaches(config: &Config) -> Vec<Breach> {
-    let mut found = Found::default();
-    listeners(config, &mut found);
-    numbers(config, &mut found);
-    sizes(config, &mut found);
-    spans(config, &mut found);
-    found.0
-}
-
-#[derive(Default)]
-struct Found(Vec<Breach>);
-
-impl Found {
-    fn unless(
-        &mut self,
-        holds: bool,
-        key: &'static str,
-        value: String,
-        expected: String,
-        advice: &'static str,
-    ) {
-        if !holds {
-            self.0.push(Breach { key, value, expected, advice });
+impl Relation {
+    /// Stands at the first of the two keys that the file has: at least one, as the defaults break no rule.
+    fn mistake(self, raw: &RawConfig) -> Option<Mistake> {
+        let Self { keys, value, expected, advice, .. } = self;
+        if keys.iter().any(|key| raw.refused.contains(key)) {
+            return None;
         }
-    }
-
-    fn number(&mut self, key: &'static str, value: usize, range: RangeInclusive<usize>) {
-        let expected = format!("a number from {} to {}", range.start(), range.end());
-        self.unless(range.contains(&value), key, value.to_string(), expected, "Choose one in this range.");
-    }
-
-    fn size(&mut self, key: &'static str, value: usize, range: RangeInclusive<usize>) {
-        let expected = format!("a size from {} to {}", bytes(*range.start()), bytes(*range.end()));
-        self.unless(range.contains(&value), key, bytes(value), expected, "Choose one in this range.");
-    }
-
-    fn span(&mut self, key: &'static str, value: Duration) {
-        let expected = format!("a duration from {} to {}", span(MIN_SPAN), span(MAX_SPAN));
-        let holds = (MIN_SPAN..=MAX_SPAN).contains(&value);
-        self.unless(holds, key, span(value), expected, "Choose one in this range.");
-    }
-
-    fn at_least(&mut self, key: &'static str, value: usize, least: usize, named: &str, advice: &'static str) {
-        let expected = format!("at least {named}, {}", bytes(least));
-        self.unless(value >= least, key, bytes(value), expected, advice);
+        let by_default = if raw.places.contains_key(keys[0]) { "" } else { ", its default" };
+        let message = format!("{}: expected {expected}, not {value}{by_default}. {advice}", keys[0]);
+        let place = keys.iter().find_map(|key| raw.places.get(key));
+        Some(match place {
+            Some(place) => Mistake::at(place.clone(), message),
+            None => Mistake::of_file(message),
+        })
     }
 }
 
-fn listeners(config: &Config, found: &mut Found) {
-    let listen = &config.listen;
-    let count = format!("{} addresses", listen.len());
-    let holds = (1..=MAX_LISTENERS).contains(&listen.len());
-    let expected = format!("1 to {MAX_LISTENERS} addresses");
-    found.unless(holds, "listen", count, expected, "Leave the key out for 127.0.0.1:9310.");
-    for (nth, address) in listen.iter().enumerate().take(MAX_LISTENERS) {
-        // Port 0 is a new port each time.
-        let holds = address.port() == 0 || !listen[..nth].contains(address);
-        let expected = "each address once".to_owned();
-        found.unless(holds, "listen", format!("\"{address}\""), expected, "Take the second one out.");
-    }
+fn at_least(
+    keys: [&'static str; 2],
+    value: usize,
+    least: usize,
+    named: &str,
+    advice: &'static str,
+) -> Relation {
+    let expected = format!("at least {named}, {}", write_size(least));
+    Relation { holds: value >= least, keys, value: write_size(value), expected, advice }
 }
 
-fn numbers(config: &Config, found: &mut Found) {
-    let limits = &config.limits;
-    found.number("max_connections", limits.max_connections, 1..=1_000_000);
-    found.number("max_handshakes", limits.max_handshakes, 1..=1_000_000);
-    found.number("max_frames", limits.max_frames as usize, 1..=1_000_000);
-    found.number("control_frames_per_sec", limits.control_frames_per_sec as usize, 1..=10_000);
-}
-
-fn sizes(config: &Config, found: &mut Found) {
-    let limits = &config.limits;
-    found.size("send_buffer", config.send_buffer, 4 << 10..=MAX_SOCKET_BUFFER);
-    found.size("receive_buffer", config.receive_buffer, 4 << 10..=MAX_SOCKET_BUFFER);
-    found.size("max_message", limits.max_message, 1..=16 << 20);
-    found.size("max_inflight_read", limits.max_inflight_read, 0..=MAX_SIZE);
-    found.size("max_backlog", limits.max_backlog, 0..=MAX_SIZE);
-    found.size("max_lag", limits.max_lag, 0..=MAX_SIZE);
-    found.size("soft_lag", limits.soft_lag, 1..=MAX_SIZE);
-    found.size("hold", limits.hold, 1 << 10..=MAX_SIZE);
-
-    let two_messages = limits.max_message.saturating_mul(2);
-    let advice = "Raise max_lag or lower max_message: a peer may not be slow after one message.";
-    found.at_least("max_lag", limits.max_lag, two_messages, "2 x max_message", advice);
-
-    let two_lags = limits.max_lag.saturating_mul(2);
-    let advice = "Raise max_backlog or lower max_lag: one slow peer may not use up the memory of all.";
-    found.at_least("max_backlog", limits.max_backlog, two_lags, "2 x max_lag", advice);
-
-    let advice = "Raise max_backlog or lower hold: senders must wait before a receiver is closed for memory.";
-    found.at_least("max_backlog", limits.max_backlog, limits.hold.saturating_mul(2), "2 x hold", advice);
-
-    let advice = "Raise max_lag or lower hold: what senders may have on its way makes nobody slow.";
-    found.at_least("max_lag", limits.max_lag, limits.hold.saturating_mul(2), "2 x hold", advice);
-
-    let advice = "Raise max_lag or lower soft_lag: above max_lag, soft_lag would never be reached.";
-    found.at_least("max_lag", limits.max_lag, limits.soft_lag, "soft_lag", advice);
-
+fn relations(raw: &RawConfig) -> [Relation; 7] {
+    let limits = &raw.values.limits;
     // A message in fragments takes three times its payload; half of the budget, and one read more, may be input that
     // was read and not yet decoded.
     let one_sender = limits.max_message.saturating_mul(3).saturating_add(limits.turn.read_per_peer * 2);
-    let advice = "Raise max_inflight_read or lower max_message: the largest message must fit in.";
-    found.at_least(
-        "max_inflight_read",
-        limits.max_inflight_read,
-        one_sender,
-        "3 x max_message + 128 KiB",
-        advice,
-    );
+    [
+        at_least(
+            ["max_lag", "max_message"],
+            limits.max_lag,
+            limits.max_message.saturating_mul(2),
+            "2 x max_message",
+            "Raise max_lag or lower max_message: a peer may not be slow after one message",
+        ),
+        at_least(
+            ["max_backlog", "max_lag"],
+            limits.max_backlog,
+            limits.max_lag.saturating_mul(2),
+            "2 x max_lag",
+            "Raise max_backlog or lower max_lag: one slow peer may not use up the memory of all",
+        ),
+        at_least(
+            ["max_backlog", "hold"],
+            limits.max_backlog,
+            limits.hold.saturating_mul(2),
+            "2 x hold",
+            "Raise max_backlog or lower hold: senders must wait before a receiver is closed for memory",
+        ),
+        at_least(
+            ["max_lag", "hold"],
+            limits.max_lag,
+            limits.hold.saturating_mul(2),
+            "2 x hold",
+            "Raise max_lag or lower hold: what senders may have on its way makes nobody slow",
+        ),
+        at_least(
+            ["max_lag", "soft_lag"],
+            limits.max_lag,
+            limits.soft_lag,
+            "soft_lag",
+            "Raise max_lag or lower soft_lag: above max_lag, soft_lag would never be reached",
+        ),
+        at_least(
+            ["max_inflight_read", "max_message"],
+            limits.max_inflight_read,
+            one_sender,
+            "3 x max_message + 128 KiB",
+            "Raise max_inflight_read or lower max_message: the largest message must fit in",
+        ),
+        pong_before_ping(raw),
+    ]
 }
 
-fn spans(config: &Config, found: &mut Found) {
-    let limits = &config.limits;
-    found.span("soft_lag_time", limits.soft_lag_time);
-    found.span("stall_timeout", limits.stall_timeout);
-    found.span("ping_interval", limits.ping_interval);
-    found.span("pong_timeout", limits.pong_timeout);
-    found.span("handshake_timeout", limits.handshake_timeout);
-    found.span("close_timeout", limits.close_timeout);
-    found.span("message_timeout", limits.message_timeout);
-    found.span("drain", limits.drain);
-
-    let expected = format!("less than ping_interval, {}", span(limits.ping_interval));
-    let advice = "Lower pong_timeout or raise ping_interval: a ping must be answered before the next one.";
-    let holds = limits.pong_timeout < limits.ping_interval;
-    found.unless(holds, "pong_timeout", span(limits.pong_timeout), expected, advice);
-}
-
-/// A size as it would be written in the file.
-fn bytes(size: usize) -> String {
-    let (count, unit) = match size {
-        0 => (0, "B"),
-        _ if size.is_multiple_of(1 << 30) => (size >> 30, "GiB"),
-        _ if size.is_multiple_of(1 << 20) => (size >> 20, "MiB"),
-        _ if size.is_multiple_of(1 << 10) => (size >> 10, "KiB"),
-        _ => (size, "B"),
-    };
-    format!("\"{count} {unit}\"")
-}
-
-/// A duration as it would be written in the file.
-fn span(duration: Duration) -> String {
-    format!("\"{}\"", humantime::format_duration(duration))
+fn pong_before_ping(raw: &RawConfig) -> Relation {
+    let (pong, ping) = (raw.values.limits.pong_timeout, raw.values.limits.ping_interval);
+    Relation {
+        holds: pong < ping,
+        keys: ["pong_timeout", "ping_interval"],
+        value: write_span(pong),
+        expected: format!("less than ping_interval, {}", write_span(ping)),
+        advice: "Lower pong_timeout or raise ping_interval: a ping must be answered before the next one",
+    }
 }

@@ -1,36 +1,40 @@
-//! Tests of `config`: the example file, what is refused and in which words, and any text at all.
+//! Tests of `config`: the example file, what is refused and in which words, and any text at all. Whole messages are held
+//! against the files in `tests/configs/bad`, with the real binary.
 
 use super::*;
+use crate::limits::OnSlow;
 use proptest::prelude::*;
+use std::time::Duration;
 
 const EXAMPLE: &str = include_str!("../../etc/wsrelayd.toml");
 
-/// The keys that the program knows, by its own words about one that it does not know.
-fn known_keys() -> Vec<String> {
-    let complaint = toml::from_str::<RawConfig>("no_such_key = 1").unwrap_err().message().to_owned();
-    let (_, list) = complaint.split_once("expected one of ").expect("serde lists the fields");
-    list.split(", ").map(|key| key.trim_matches('`').to_owned()).collect()
+fn raw(text: &str) -> RawConfig {
+    RawConfig { file: "wsrelayd.toml".into(), ..RawConfig::parse(text.into()) }
+}
+
+fn config(text: &str) -> Config {
+    let (config, lowered) = raw(text).check(None).unwrap();
+    assert_eq!(lowered, None);
+    config
 }
 
 fn complaint(text: &str) -> String {
-    let refusal = Config::parse(text).expect_err(text);
-    ConfigError { file: "wsrelayd.toml".into(), refusal }.to_string()
+    raw(text).check(None).expect_err(text).to_string()
 }
 
 #[test]
 fn nothing_said_means_the_defaults_and_they_break_no_rule() {
-    assert_eq!(Config::parse("").unwrap(), Config::default());
+    assert_eq!(config(""), Config::default());
+    assert_eq!(RawConfig::default().check(None).unwrap(), (Config::default(), None));
 }
 
 #[test]
-fn the_example_says_every_key_and_exactly_the_defaults() {
-    assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::default());
-    let example: toml::Table = EXAMPLE.parse().unwrap();
-    let known = known_keys();
-    assert!(known.len() >= 23, "{known:?}");
-    for key in known {
-        assert!(example.contains_key(&key), "{key} is not in etc/wsrelayd.toml");
-    }
+fn the_example_says_every_key_in_the_order_of_the_table_and_exactly_the_defaults() {
+    assert_eq!(config(EXAMPLE), Config::default());
+    assert!(KEYS.len() >= 25);
+    let said: Vec<_> = EXAMPLE.lines().filter(|line| !line.starts_with('#')).collect();
+    let said: Vec<_> = said.iter().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
+    assert_eq!(said, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
 }
 
 #[test]
@@ -45,7 +49,7 @@ fn what_is_written_arrives() {
         ping_interval = "1m 30s"
         pong_timeout = "1500ms"
     "#;
-    let config = Config::parse(text).unwrap();
+    let config = config(text);
     let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["0.0.0.0:80", "[::1]:81"]);
     assert_eq!(config.log, LevelFilter::Debug);
@@ -58,80 +62,106 @@ fn what_is_written_arrives() {
 }
 
 #[test]
-fn what_cannot_be_read_is_shown_with_its_line_and_what_was_expected() {
-    let table: &[(&str, &[&str])] = &[
-        ("max_conections = 5", &["line 1", "max_conections = 5", "unknown field", "`max_connections`"]),
-        ("\n\nlog = \"loud\"", &["line 3", "\"loud\"", "\"info\""]),
-        ("max_message = \"64 KB\"", &["line 1", "64 KB", "KiB"]),
-        ("max_message = -1", &["line 1", "-1", "KiB"]),
-        ("max_message = 1.5", &["line 1", "1.5", "KiB"]),
-        ("ping_interval = 25", &["line 1", "integer `25`", "\"25s\""]),
-        ("ping_interval = \"25\"", &["line 1", "\"25s\""]),
-        ("listen = [\"localhost:9310\"]", &["line 1", "localhost", "127.0.0.1:9310"]),
-        ("listen = \"127.0.0.1:9310\"", &["line 1", "sequence"]),
-        ("on_slow = \"wait\"", &["line 1", "wait", "`disconnect`", "`skip`"]),
-        ("max_connections = -5", &["line 1", "-5"]),
-        ("echo = \"yes\"", &["line 1", "boolean"]),
-        ("echo = true\necho = true", &["line 2", "duplicate"]),
-        ("echo = ", &["line 1"]),
-        ("[limits]\necho = true", &["line 1", "limits"]),
-    ];
-    assert!(!table.is_empty());
-    for (text, words) in table {
-        let complaint = complaint(text);
-        for word in ["wsrelayd.toml: "].iter().chain(*words) {
-            assert!(complaint.contains(word), "{text:?}: no {word:?} in: {complaint}");
-        }
-    }
-}
-
-#[test]
-fn what_may_not_stand_is_named_with_its_value_and_what_to_do() {
+fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
     let table = [
-        ("listen = []", "listen = 0 addresses: expected 1 to 64 addresses."),
-        ("listen = [\"[::1]:1\", \"[::1]:1\"]", "listen = \"[::1]:1\": expected each address once."),
-        ("max_connections = 0", "max_connections = 0: expected a number from 1 to 1000000."),
-        ("max_handshakes = 0", "max_handshakes = 0: expected a number"),
-        ("max_frames = 0", "max_frames = 0: expected a number"),
-        ("control_frames_per_sec = 0", "control_frames_per_sec = 0: expected a number"),
-        ("send_buffer = 1", "send_buffer = \"1 B\": expected a size from \"4 KiB\" to \"16 MiB\"."),
-        ("receive_buffer = \"1 GiB\"", "receive_buffer = \"1 GiB\": expected a size"),
-        ("max_message = 0", "max_message = \"0 B\": expected a size from \"1 B\" to \"16 MiB\"."),
+        ("max_handshakes = 0", "max_handshakes: expected a number from 1 to 1000000, not the number 0"),
+        ("max_frames = true", "max_frames: expected a number from 1 to 1000000, not true"),
         (
-            "max_message = \"1 MiB\"",
-            "max_lag = \"1 MiB\": expected at least 2 x max_message, \"2 MiB\". Raise",
+            "max_frames = 0x10_0000",
+            "max_frames: expected a number from 1 to 1000000, not the number 0x100000",
         ),
-        ("hold = \"1 MiB\"", "max_lag = \"1 MiB\": expected at least 2 x hold, \"2 MiB\"."),
-        ("max_lag = \"200 MiB\"", "max_backlog = \"256 MiB\": expected at least 2 x max_lag, \"400 MiB\"."),
-        ("hold = \"1 GiB\"", "max_backlog = \"256 MiB\": expected at least 2 x hold, \"2 GiB\"."),
-        ("hold = 1", "hold = \"1 B\": expected a size from"),
-        ("soft_lag = \"2 MiB\"", "max_lag = \"1 MiB\": expected at least soft_lag, \"2 MiB\"."),
-        ("soft_lag = 0", "soft_lag = \"0 B\": expected a size from"),
+        ("control_frames_per_sec = 10001", "expected a number from 1 to 10000, not the number 10001"),
+        ("send_buffer = 1", "send_buffer: expected a size from \"4 KiB\" to \"16 MiB\", not the number 1"),
+        ("receive_buffer = \"1 GiB\"", "expected a size from \"4 KiB\" to \"16 MiB\", not \"1 GiB\""),
+        ("max_message = 1.5", "max_message: expected a size: a whole number with KiB,"),
+        ("max_message = 1979-05-27", "or a number of bytes, not a date or a time"),
+        ("max_message = []", "or a number of bytes, not a list"),
+        (
+            "hold = \"1 MiB\"",
+            "max_lag: expected at least 2 x hold, \"2 MiB\", not \"1 MiB\", its default. Raise",
+        ),
+        (
+            "soft_lag = \"2 MiB\"",
+            "max_lag: expected at least soft_lag, \"2 MiB\", not \"1 MiB\", its default.",
+        ),
+        ("soft_lag = 0", "soft_lag: expected a size from \"1 B\""),
         (
             "max_inflight_read = 5",
-            "max_inflight_read = \"5 B\": expected at least 3 x max_message + 128 KiB,",
+            "max_inflight_read: expected at least 3 x max_message + 128 KiB, \"320 KiB\",",
         ),
-        ("max_backlog = \"5000 GiB\"", "max_backlog = \"5000 GiB\": expected a size from"),
-        ("pong_timeout = \"25s\"", "pong_timeout = \"25s\": expected less than ping_interval, \"25s\"."),
-        ("stall_timeout = \"0s\"", "stall_timeout = \"0s\": expected a duration from \"100ms\" to \"1day\"."),
-        ("soft_lag_time = \"2days\"", "soft_lag_time = \"2days\": expected a duration"),
-        ("handshake_timeout = \"1ms\"", "handshake_timeout = \"1ms\": expected a duration"),
-        ("close_timeout = \"1ms\"", "close_timeout = \"1ms\": expected a duration"),
-        ("message_timeout = \"1ms\"", "message_timeout = \"1ms\": expected a duration"),
-        ("pong_timeout = \"1ms\"", "pong_timeout = \"1ms\": expected a duration"),
-        ("ping_interval = \"1y\"", "ping_interval = \"1year\": expected a duration"),
+        ("max_backlog = \"5000 GiB\"", "max_backlog: expected a size from \"0 B\" to \"1024 GiB\", not"),
+        (
+            "max_backlog = \"1 MiB\"",
+            "max_backlog: expected at least 2 x max_lag, \"2 MiB\", not \"1 MiB\". Raise",
+        ),
+        (
+            "stall_timeout = \"0s\"",
+            "stall_timeout: expected a duration from \"100ms\" to \"1day\", not \"0s\"",
+        ),
+        ("drain = \"2days\"", "drain: expected a duration from"),
+        ("ping_interval = 25", "such as \"25s\", \"500ms\" or \"1m 30s\", not the number 25"),
+        ("log = \"trace\"", "\"info\", \"debug\", not \"trace\"\n"),
+        ("log_format = \"jsn\"", "not \"jsn\"; did you mean \"json\"?"),
+        ("echo = \"yes\"", "echo: expected true or false, not \"yes\""),
+        ("on_slow = {}", "expected one of \"disconnect\", \"skip\", not a table"),
+        ("limits.echo = true", "unknown table \"limits\": every key stands at the top, in no table"),
+        ("listen = [\"0.0.0.0:1\", \"127.0.0.1:1\"]", "\"0.0.0.0:1\" is every address of the machine,"),
     ];
     assert!(!table.is_empty());
     for (text, words) in table {
         let complaint = complaint(text);
-        assert!(complaint.contains(&format!("wsrelayd.toml: {words}")), "{text:?}: {complaint}");
+        assert!(complaint.starts_with("wsrelayd.toml, line 1, column "), "{text:?}: {complaint}");
+        assert!(complaint.contains(words), "{text:?}: {complaint}");
     }
 }
 
 #[test]
-fn all_breaches_are_told_at_once() {
-    let complaint = complaint("max_connections = 0\nhold = 1\nclose_timeout = \"0s\"");
-    assert_eq!(complaint.lines().count(), 3, "{complaint}");
+fn too_many_listeners_are_one_mistake() {
+    let said = raw(&format!("listen = [{}]", "\"[::1]:1\", ".repeat(5000)))
+        .check(Some(1024))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.starts_with("wsrelayd.toml, line 1, column 10: listen: expected 1 to 64 addresses, not 5000\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn listeners_may_share_what_the_system_lets_them_share() {
+    let table = [
+        "[\"127.0.0.1:0\", \"127.0.0.1:0\"]",
+        "[\"0.0.0.0:1\", \"[::]:1\"]",
+        "[\"127.0.0.1:1\", \"127.0.0.2:1\"]",
+        "[\"0.0.0.0:1\", \"127.0.0.1:2\"]",
+    ];
+    assert!(!table.is_empty());
+    for listen in table {
+        assert_eq!(config(&format!("listen = {listen}")).listen.len(), 2);
+    }
+}
+
+/// What stands in place of a refused value is a default that nobody wrote.
+#[test]
+fn nothing_is_concluded_from_a_refused_value() {
+    for text in ["max_message = 0\nmax_lag = \"512 KiB\"", "ping_interval = \"1s\"\npong_timeout = 4"] {
+        let said = complaint(text);
+        assert!(!said.contains("mistakes") && !said.contains("at least 2 x max_message"), "{said}");
+    }
+}
+
+#[test]
+fn arguments_take_the_place_of_addresses_but_excuse_no_others() {
+    let address: SocketAddr = "[::1]:5".parse().unwrap();
+    let (config, _) = raw("listen = []").listening_on(vec![address]).check(None).unwrap();
+    assert_eq!(config.listen, [address]);
+    let error = raw("listen = [1]\nhold = 1").listening_on(vec![address; 2]).check(None).unwrap_err();
+    let said = error.to_string();
+    for words in
+        ["3 mistakes in the configuration:\n", "line 1, column 11: listen", "hold", "\n--listen: expected"]
+    {
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]
@@ -139,30 +169,66 @@ fn a_file_that_cannot_be_read_is_named() {
     let table = [("/nonexistent/wsrelayd.toml", "No such file"), ("/", "directory"), ("/dev/zero", "1 MiB")];
     assert!(!table.is_empty());
     for (file, words) in table {
-        let error = Config::read(Path::new(file)).unwrap_err().to_string();
+        let error = RawConfig::read(Path::new(file)).check(None).unwrap_err().to_string();
         assert!(error.starts_with(file) && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn only_a_default_is_lowered_to_what_the_descriptors_allow() {
+    let lowered = |text, descriptors| {
+        let checked = raw(text).check(descriptors);
+        checked.map(|(config, lowered)| (config.limits.max_connections, lowered.is_some()))
+    };
+    let written = "max_connections = 10000";
+    let two = "listen = [\"[::1]:1\", \"[::1]:2\"]";
+    let table = [
+        ("", None, Some((10_000, false))),
+        ("", Some(u64::MAX), Some((10_000, false))),
+        ("", Some(10_080), Some((10_000, false))),
+        ("", Some(10_079), Some((9_999, true))),
+        ("", Some(1024), Some((944, true))),
+        (two, Some(1024), Some((943, true))),
+        ("", Some(81), Some((1, true))),
+        ("", Some(80), None),
+        ("", Some(0), None),
+        (written, Some(10_080), Some((10_000, false))),
+        (written, Some(10_079), None),
+        (written, Some(80), None),
+        ("max_connections = 0", Some(80), None),
+    ];
+    assert!(!table.is_empty());
+    for (text, descriptors, expected) in table {
+        assert_eq!(lowered(text, descriptors).ok(), expected, "{text} {descriptors:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn no_text_panics(text in any::<String>()) {
-        let _ = Config::parse(&text);
+    fn no_text_panics(text in any::<Vec<u8>>()) {
+        let raw = RawConfig::parse(text);
+        let _ = raw.check(Some(1024)).map_err(|error| error.to_string());
     }
 
     /// Mostly valid TOML with known keys and odd values, so that the checks behind the parser are reached too.
     #[test]
     fn no_values_panic(pairs in prop::collection::vec((key(), value()), 0..6)) {
         let text: String = pairs.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        if let Err(refusal) = Config::parse(&text) {
-            let error = ConfigError { file: "wsrelayd.toml".into(), refusal };
-            prop_assert!(error.to_string().len() > "wsrelayd.toml: ".len());
+        if let Err(error) = raw(&text).check(Some(1024)) {
+            prop_assert!(error.to_string().contains("wsrelayd.toml"));
         }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_to_the_same(written in valid()) {
+        let printed = written.to_toml();
+        prop_assert_eq!(printed.lines().count(), KEYS.len());
+        prop_assert_eq!(config(&printed), written);
     }
 }
 
-fn key() -> impl Strategy<Value = String> {
-    prop::sample::select(known_keys())
+fn key() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(KEYS.iter().map(|key| key.name).collect::<Vec<_>>())
 }
 
 fn value() -> impl Strategy<Value = String> {
@@ -174,4 +240,50 @@ fn value() -> impl Strategy<Value = String> {
         any::<String>().prop_map(|text| format!("{text:?}")),
         "[0-9.:\\[\\]\", {}=-]{0,20}",
     ]
+}
+
+/// Configurations that break no rule, all their keys random.
+fn valid() -> impl Strategy<Value = Config> {
+    let many = (1..=1_000_000_usize, 1..=1_000_000_usize, 1..=1_000_000_u32, 1..=10_000_u32);
+    let sizes = (1..=16_usize << 20, 1 << 10..=1_usize << 30, 1..=1_usize << 30, 0..=1_usize << 30);
+    let buffers = (4 << 10..=16_usize << 20, 4 << 10..=16_usize << 20);
+    let spans = prop::collection::vec(100..=43_200_000_u64, 8);
+    let listen = prop::collection::hash_set(any::<(std::net::Ipv6Addr, u16)>(), 1..4);
+    let words = (any::<[bool; 2]>(), 0..5_usize, 0..4_usize);
+    (many, sizes, buffers, spans, listen, words).prop_map(|(many, sizes, buffers, spans, listen, words)| {
+        let listen =
+            listen.into_iter().filter(|(ip, _)| !ip.is_unspecified()).map(SocketAddr::from).collect();
+        let span = |nth: usize| Duration::from_millis(spans[nth]);
+        let ([echo, skip], log, form) = words;
+        let (max_message, hold, soft_lag, more) = sizes;
+        let max_lag = (2 * max_message).max(2 * hold).max(soft_lag) + more;
+        let limits = Limits {
+            echo,
+            max_connections: many.0,
+            max_handshakes: many.1,
+            max_message,
+            max_frames: many.2,
+            control_frames_per_sec: many.3,
+            max_inflight_read: 3 * max_message + (128 << 10) + more,
+            max_backlog: 2 * max_lag + more,
+            max_lag,
+            soft_lag,
+            soft_lag_time: span(0),
+            stall_timeout: span(1),
+            on_slow: if skip { OnSlow::Skip } else { OnSlow::Disconnect },
+            hold,
+            ping_interval: span(2) + span(3),
+            pong_timeout: span(3),
+            handshake_timeout: span(4),
+            close_timeout: span(5),
+            message_timeout: span(6),
+            drain: span(7),
+            ..Limits::default()
+        };
+        let log =
+            [LevelFilter::Off, LevelFilter::Error, LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug]
+                [log];
+        let log_format = [Format::Auto, Format::Human, Format::Journal, Format::Json][form];
+        Config { listen, limits, send_buffer: buffers.0, receive_buffer: buffers.1, log, log_format }
+    })
 }

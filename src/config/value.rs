@@ -1,147 +1,112 @@
-//! The forms of single values: sizes, durations, addresses, levels.
+//! The forms of single values: sizes, durations, addresses, words.
 //!
-//! Owns their parsing from text, each with the sentence that says what was expected. Ranges, and what values must be
-//! to each other, are left to `rules.rs`.
+//! Owns their reading from TOML, each with the words that say what was expected, and their writing, which is read
+//! back to the same. What values must be to each other is left to `rules.rs`.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use log::LevelFilter;
-use serde::{Deserialize, Deserializer, de};
+use toml::de::DeValue;
 
 use crate::{limits::OnSlow, logging::Format};
 
-/// A size: `"64 KiB"`, or a number of bytes.
-#[derive(Debug, PartialEq)]
-pub(super) struct Bytes(pub usize);
+use super::nearest;
 
-/// A duration: `"25s"`.
-#[derive(Debug, PartialEq)]
-pub(super) struct Span(pub Duration);
+/// One tick of the timers.
+const MIN_SPAN: Duration = Duration::from_millis(100);
 
-/// Where to listen: `"127.0.0.1:9310"`.
-#[derive(Debug, PartialEq)]
-pub(super) struct Address(pub SocketAddr);
+/// Longer than any of these waits is of use.
+const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is logged: `"info"`.
-#[derive(Debug, PartialEq)]
-pub(super) struct Level(pub LevelFilter);
+/// Longest piece of a value that a message repeats, in characters: the line is shown anyway.
+const MAX_REPEATED: usize = 40;
 
-/// What becomes of slow peers.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Policy {
-    Disconnect,
-    Skip,
+/// A value, or what was expected in its place.
+pub(super) type Reading<T> = Result<T, Expected>;
+
+/// What was expected, and perhaps what was meant.
+pub(super) struct Expected {
+    pub what: String,
+    /// "; did you mean ...", or empty.
+    pub hint: String,
 }
 
-impl From<Policy> for OnSlow {
-    fn from(policy: Policy) -> Self {
-        match policy {
-            Policy::Disconnect => Self::Disconnect,
-            Policy::Skip => Self::Skip,
-        }
+impl From<String> for Expected {
+    fn from(what: String) -> Self {
+        Self { what, hint: String::new() }
     }
 }
 
-/// How a line of the log looks.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Form {
-    Auto,
-    Human,
-    Journal,
-    Json,
-}
-
-impl From<Form> for Format {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::Auto => Self::Auto,
-            Form::Human => Self::Human,
-            Form::Journal => Self::Journal,
-            Form::Json => Self::Json,
-        }
-    }
-}
-
-impl Bytes {
-    const EXPECTED: &str =
-        "a size: a number of bytes, or a whole number with KiB, MiB or GiB, such as \"64 KiB\"";
-}
-
-impl FromStr for Bytes {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (count, unit) = text.split_at(unit_at);
-        let shift = match unit.trim_start() {
-            "" | "B" => 0,
-            "KiB" => 10,
-            "MiB" => 20,
-            "GiB" => 30,
-            _ => return Err(()),
-        };
-        let count: usize = count.parse().map_err(drop)?;
-        count.checked_mul(1 << shift).map(Self).ok_or(())
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = Bytes;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(Bytes::EXPECTED)
-            }
-
-            fn visit_i64<E: de::Error>(self, count: i64) -> Result<Bytes, E> {
-                let size = usize::try_from(count);
-                size.map(Bytes).map_err(|_| E::invalid_value(de::Unexpected::Signed(count), &self))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
-                text.parse().map_err(|()| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-
-        from.deserialize_any(Visitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let expected = "a duration with its unit, such as \"25s\", \"500ms\" or \"1m 30s\"";
-        from_text(from, expected, |text| humantime::parse_duration(text).ok().map(Self))
-    }
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from_text(from, ADDRESS_EXPECTED, |text| text.parse().ok().map(Self))
-    }
-}
-
-impl<'de> Deserialize<'de> for Level {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let expected = "one of \"off\", \"error\", \"warn\", \"info\" and \"debug\"";
-        from_text(from, expected, |text| level(text).map(Self))
-    }
+/// Values that are written as one of a few words.
+pub(super) trait Word: Copy + PartialEq + 'static {
+    /// Every value and its word. Never empty.
+    const WORDS: &[(&str, Self)];
 }
 
 /// Not `trace`, which is not compiled in: it would format every frame.
-fn level(text: &str) -> Option<LevelFilter> {
-    match text {
-        "off" => Some(LevelFilter::Off),
-        "error" => Some(LevelFilter::Error),
-        "warn" => Some(LevelFilter::Warn),
-        "info" => Some(LevelFilter::Info),
-        "debug" => Some(LevelFilter::Debug),
-        _ => None,
-    }
+impl Word for LevelFilter {
+    const WORDS: &[(&str, Self)] = &[
+        ("off", Self::Off),
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+    ];
+}
+
+impl Word for OnSlow {
+    const WORDS: &[(&str, Self)] = &[("disconnect", Self::Disconnect), ("skip", Self::Skip)];
+}
+
+impl Word for Format {
+    const WORDS: &[(&str, Self)] =
+        &[("auto", Self::Auto), ("human", Self::Human), ("journal", Self::Journal), ("json", Self::Json)];
+}
+
+pub(super) fn read_word<T: Word>(value: &DeValue<'_>) -> Reading<T> {
+    let text = value.as_str().unwrap_or_default();
+    let found = T::WORDS.iter().find(|(word, _)| *word == text);
+    found.map(|&(_, value)| value).ok_or_else(|| {
+        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let hint = nearest::hint(text, T::WORDS.iter().map(|&(word, _)| word));
+        Expected { what: format!("one of {}", words.join(", ")), hint }
+    })
+}
+
+pub(super) fn write_word<T: Word>(value: T) -> String {
+    let found = T::WORDS.iter().find(|(_, one)| *one == value);
+    format!("\"{}\"", found.map_or("", |(word, _)| word))
+}
+
+pub(super) fn read_flag(value: &DeValue<'_>) -> Reading<bool> {
+    value.as_bool().ok_or_else(|| "true or false".to_owned().into())
+}
+
+pub(super) fn read_number(value: &DeValue<'_>, range: &RangeInclusive<usize>) -> Reading<usize> {
+    let number = integer(value).filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("a number from {} to {}", range.start(), range.end()).into())
+}
+
+pub(super) fn read_size(value: &DeValue<'_>, range: &RangeInclusive<usize>) -> Reading<usize> {
+    let size = value.as_str().and_then(parse_size).or_else(|| integer(value));
+    let size = size.ok_or_else(|| {
+        "a size: a whole number with KiB, MiB or GiB, such as \"64 KiB\", or a number of bytes".to_owned()
+    })?;
+    let expected = || format!("a size from {} to {}", write_size(*range.start()), write_size(*range.end()));
+    if range.contains(&size) { Ok(size) } else { Err(expected().into()) }
+}
+
+pub(super) fn read_span(value: &DeValue<'_>) -> Reading<Duration> {
+    let span = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
+    let span =
+        span.ok_or_else(|| "a duration with its unit, such as \"25s\", \"500ms\" or \"1m 30s\"".to_owned())?;
+    let expected = || format!("a duration from {} to {}", write_span(MIN_SPAN), write_span(MAX_SPAN));
+    if (MIN_SPAN..=MAX_SPAN).contains(&span) { Ok(span) } else { Err(expected().into()) }
+}
+
+pub(super) fn read_address(value: &DeValue<'_>) -> Reading<SocketAddr> {
+    let address = value.as_str().and_then(|text| text.parse().ok());
+    address.ok_or_else(|| ADDRESS_EXPECTED.to_owned().into())
 }
 
 const ADDRESS_EXPECTED: &str = "an IP address and a port, such as \"127.0.0.1:9310\" or \"[::1]:9310\"";
@@ -154,28 +119,70 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("expected {ADDRESS_EXPECTED}"))
 }
 
-/// A value that is written as a string and nothing else.
-fn from_text<'de, D: Deserializer<'de>, T>(
-    from: D,
-    expected: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, D::Error> {
-    struct Visitor<P>(&'static str, P);
+fn integer(value: &DeValue<'_>) -> Option<usize> {
+    let number = value.as_integer()?;
+    let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+    usize::try_from(number).ok()
+}
 
-    impl<T, P: FnOnce(&str) -> Option<T>> de::Visitor<'_> for Visitor<P> {
-        type Value = T;
+fn parse_size(text: &str) -> Option<usize> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(unit_at);
+    let shift = match unit.trim_start() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    count.parse::<usize>().ok()?.checked_mul(1 << shift)
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
+/// A size as it would be written in the file: exact, in the largest unit that it is a multiple of.
+pub(super) fn write_size(size: usize) -> String {
+    let (count, unit) = match size {
+        0 => (0, "B"),
+        _ if size.is_multiple_of(1 << 30) => (size >> 30, "GiB"),
+        _ if size.is_multiple_of(1 << 20) => (size >> 20, "MiB"),
+        _ if size.is_multiple_of(1 << 10) => (size >> 10, "KiB"),
+        _ => (size, "B"),
+    };
+    format!("\"{count} {unit}\"")
+}
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-            let Self(expected, parse) = self;
-            parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &expected))
-        }
+/// A duration as it would be written in the file: exact.
+pub(super) fn write_span(duration: Duration) -> String {
+    format!("\"{}\"", humantime::format_duration(duration))
+}
+
+pub(super) fn write_addresses(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+    format!("[{}]", addresses.join(", "))
+}
+
+/// What stands where something else was expected.
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quote(text),
+        DeValue::Integer(number) => format!("the number {}", cut(&number.to_string())),
+        DeValue::Float(number) => format!("the number {}", cut(&number.to_string())),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(_) => "a date or a time".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
     }
+}
 
-    from.deserialize_any(Visitor(expected, parse))
+/// Text from the file for a message: in quotes, escaped and cut.
+pub(super) fn quote(text: &str) -> String {
+    format!("\"{}\"", cut(text).escape_debug())
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_REPEATED) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -185,29 +192,47 @@ mod tests {
     #[test]
     fn sizes_are_read_exactly_or_not_at_all() {
         let table = [
-            ("0", Ok(0)),
-            ("65536", Ok(65536)),
-            ("64 KiB", Ok(64 << 10)),
-            ("64KiB", Ok(64 << 10)),
-            ("1 MiB", Ok(1 << 20)),
-            ("2 GiB", Ok(2 << 30)),
-            ("7 B", Ok(7)),
-            ("", Err(())),
-            ("KiB", Err(())),
-            ("64 KB", Err(())),
-            ("64 kib", Err(())),
-            ("1.5 MiB", Err(())),
-            ("-1", Err(())),
-            ("+1", Err(())),
-            (" 1", Err(())),
-            ("1 KiB ", Err(())),
-            ("99999999999999999999", Err(())),
-            ("18446744073709551615 KiB", Err(())),
-            ("٣ KiB", Err(())),
+            ("0", Some(0)),
+            ("65536", Some(65536)),
+            ("64 KiB", Some(64 << 10)),
+            ("64KiB", Some(64 << 10)),
+            ("1 MiB", Some(1 << 20)),
+            ("2 GiB", Some(2 << 30)),
+            ("7 B", Some(7)),
+            ("", None),
+            ("KiB", None),
+            ("64 KB", None),
+            ("64 kib", None),
+            ("1.5 MiB", None),
+            ("-1", None),
+            ("+1", None),
+            (" 1", None),
+            ("1 KiB ", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615 KiB", None),
+            ("٣ KiB", None),
         ];
         assert!(!table.is_empty());
         for (text, size) in table {
-            assert_eq!(text.parse::<Bytes>().map(|size| size.0), size, "{text:?}");
+            assert_eq!(parse_size(text), size, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_in_the_largest_unit_that_loses_nothing() {
+        let table = [
+            (0, "\"0 B\""),
+            (1, "\"1 B\""),
+            (1023, "\"1023 B\""),
+            (1536, "\"1536 B\""),
+            (64 << 10, "\"64 KiB\""),
+            (3 << 20, "\"3 MiB\""),
+            (5 << 30, "\"5 GiB\""),
+        ];
+        assert!(!table.is_empty());
+        for (size, written) in table {
+            assert_eq!(write_size(size), written);
+            assert_eq!(parse_size(written.trim_matches('"')), Some(size));
         }
     }
 

@@ -1,11 +1,9 @@
 //! The limit on file descriptors: each connection needs one.
 //!
-//! Owns nothing; changes the soft limit of the process, once, at the start.
+//! Owns nothing; changes the soft limit of the process, once, at the start. How many connections fit in is left to
+//! the configuration.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-
-/// What the program needs besides connections: standard streams, poller, signal pipe, listeners, and some to spare.
-const RESERVE: usize = 32;
 
 /// Raises the soft limit to the hard one. The soft one is 1024 in most places, for the sake of programs that use
 /// `select`; this one does not. Returns the limit that holds now, `None` for no limit at all.
@@ -17,11 +15,6 @@ pub fn raise_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Whether `limit` leaves room for that many connections.
-pub fn suffices(limit: Option<u64>, connections: usize) -> bool {
-    limit.is_none_or(|limit| connections.saturating_add(RESERVE) as u64 <= limit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,19 +23,5 @@ mod tests {
     fn the_limit_is_the_hard_one_after_raising() {
         let limit = raise_limit();
         assert_eq!(limit, getrlimit(Resource::Nofile).maximum);
-    }
-
-    #[test]
-    fn connections_must_leave_the_reserve() {
-        let table = [
-            (None, usize::MAX, true),
-            (Some(1056), 1024, true),
-            (Some(1055), 1024, false),
-            (Some(0), 0, false),
-        ];
-        assert!(!table.is_empty());
-        for (limit, connections, enough) in table {
-            assert_eq!(suffices(limit, connections), enough, "{limit:?} {connections}");
-        }
     }
 }

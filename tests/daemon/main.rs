@@ -7,6 +7,8 @@
 /// The binary on a free port, and raw clients.
 mod support;
 
+/// What a configuration is answered with: mistakes, what it takes, descriptors.
+mod config;
 /// A stand-still, a shutdown with many peers, the lines of a peer's life.
 mod life;
 /// The log: its forms, and what standard error may be.

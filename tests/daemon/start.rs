@@ -2,6 +2,8 @@
 
 use crate::support::*;
 use rustix::process::Signal;
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit};
 use std::{
     fs,
     io::{Read, Write},
@@ -157,12 +159,15 @@ fn arguments_win_over_the_file() {
     assert_ne!(relay.addresses[0].port(), 1);
 }
 
-/// Row 11 of the fault matrix. The relay needs some ten descriptors for itself, so that forty connections are too
-/// many: the rest wait in the kernel, with their requests, and cost nothing.
+/// Row 11 of the fault matrix. The limit falls while it runs, as a start under it would be refused. The relay needs
+/// some ten descriptors for itself, so that forty connections are too many: the rest wait in the kernel, with their
+/// requests, and cost nothing.
 #[test]
 #[cfg(target_os = "linux")]
 fn out_of_descriptors_it_neither_spins_nor_stalls() {
-    let mut relay = Relay::start_after("ulimit -n 30;", &["--listen", "127.0.0.1:0"]);
+    let mut relay = Relay::start(&["--listen", "127.0.0.1:0"]);
+    let few = Rlimit { current: Some(30), maximum: Some(30) };
+    prlimit(Some(pid(&relay.child)), Resource::Nofile, few).unwrap();
     let mut clients: Vec<_> = (0..40).map(|_| relay.asking_client()).collect();
     relay.line_with("accept failed");
     // Lets the first, short pauses pass.

@@ -59,14 +59,14 @@ impl Relay {
 
     /// Reads the log up to a line with `words`.
     pub(crate) fn line_with(&mut self, words: &str) -> String {
-        for _ in 0..100 {
+        for _ in 0..10_000 {
             let line = self.line();
             assert!(!line.is_empty(), "the log ended without {words:?}");
             if line.contains(words) {
                 return line;
             }
         }
-        panic!("no {words:?} in a hundred lines");
+        panic!("no {words:?} in ten thousand lines");
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

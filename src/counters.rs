@@ -153,6 +153,8 @@ pub struct Counters {
     pub peak_backlog: u64,
     /// The most memory that unfinished input took at the end of a turn, in bytes.
     pub peak_inflight: u64,
+    /// Pieces of news that were kept from the log since there were too many.
+    pub news_suppressed: u64,
     /// Connections that were still there when the close deadline came.
     pub close_timeouts: u64,
     /// Connections that ended before the close frame or the refusal was handed to the kernel.
@@ -221,6 +223,7 @@ impl fmt::Display for Counters {
             ("peak_lag", self.peak_lag),
             ("peak_backlog", self.peak_backlog),
             ("peak_inflight", self.peak_inflight),
+            ("news_suppressed", self.news_suppressed),
             ("close_timeouts", self.close_timeouts),
             ("undelivered_closes", self.undelivered_closes),
         ];

@@ -50,6 +50,8 @@ pub(crate) struct Peer<L> {
     /// On which list the peer waits to be read (law 10).
     pub(crate) reading: Reading,
     pub(crate) traffic: Traffic,
+    /// When the peer joined its channel.
+    pub(crate) joined_at: Option<Instant>,
     /// The peer's one valid wheel entry.
     pub(crate) armed: Tick,
     /// What the peer takes of the budget for unfinished input.
@@ -124,7 +126,6 @@ pub(crate) struct Open {
     controls: TokenBucket,
     /// Something was heard since the last wheel visit that needed the decoder.
     spoke: bool,
-    joined_at: Instant,
     /// When its turn to be closed comes in a shutdown.
     leave_at: Option<Instant>,
     /// The last sign of life.
@@ -234,6 +235,7 @@ impl<L> Peer<L> {
             armed: NEVER,
             inflight: Inflight::default(),
             traffic: Traffic::default(),
+            joined_at: None,
         }
     }
 
@@ -250,6 +252,12 @@ impl<L> Peer<L> {
         let of_control = taken.saturating_sub(rest).min(self.control.pending().len());
         self.control.take(of_control);
         taken - of_control
+    }
+
+    /// Whether something that is to be said has not been handed to the socket.
+    pub(crate) fn has_unsaid(&self, channels: &Channels) -> bool {
+        let waiting = matches!(&self.stage, Stage::Closing(closing) if !closing.last_words.is_empty());
+        waiting || self.has_output(channels)
     }
 
     /// Whether anything of the channel is due to the peer.
@@ -329,7 +337,6 @@ impl Open {
             left_over: LeftOver::default(),
             controls: TokenBucket::new(control_burst(limits), now),
             spoke: false,
-            joined_at: now,
             leave_at: None,
             alive_at: now,
             next_ping: now + first_ping,
@@ -426,18 +433,15 @@ impl Open {
         }
     }
 
-    pub(crate) fn joined_at(&self) -> Instant {
-        self.joined_at
-    }
-
     /// The relay shuts down, and the peer goes at this time.
     pub(crate) fn leave_at(&mut self, then: Instant) {
         self.leave_at = Some(then);
     }
 
-    /// When the unfinished message began.
-    pub(crate) fn message_since(&self) -> Option<Instant> {
-        self.message_since
+    /// For how long the unfinished message has been under way, while it was read.
+    pub(crate) fn unfinished_for(&self, now: Instant) -> Option<Duration> {
+        let until = self.held_since.unwrap_or(now);
+        self.message_since.map(|since| until.saturating_duration_since(since))
     }
 
     /// The socket refuses bytes, and the lag is above the soft limit, or not.

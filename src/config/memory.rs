@@ -7,8 +7,9 @@ use std::{fmt, net::SocketAddr};
 
 use super::{Config, Machine, rules};
 
-/// One open peer that sends: slot, wheel entry, control buffer, and what decodes its frames.
-const PER_PEER: u64 = 3 << 10;
+/// One open peer at worst: slot, wheel entry and what decodes its frames, 3 KiB; and a control buffer full of answers
+/// that the peer does not read, which has doubled to 16 KiB.
+const PER_PEER: u64 = 19 << 10;
 
 /// A handshake in progress: a request head of the largest size.
 const PER_HANDSHAKE: u64 = 8 << 10;
@@ -97,7 +98,7 @@ impl fmt::Display for Examination {
         writeln!(f, "connections      {}", self.connections)?;
         writeln!(f, "descriptors      {} needed, {granted} granted", self.descriptors)?;
         writeln!(f, "own memory       {} at worst:", about(self.own_bytes()))?;
-        writeln!(f, "  peers          {peers}, 3 KiB each")?;
+        writeln!(f, "  peers          {peers}, 19 KiB each")?;
         writeln!(f, "  handshakes     {handshakes}, 8 KiB each")?;
         writeln!(f, "  begun messages {inflight_read}, max_inflight_read")?;
         writeln!(f, "  backlogs       {backlog}, max_backlog")?;
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn the_defaults_take_what_the_formula_says() {
         let examination = Examination::new(&Config::default(), Machine::default());
-        assert_eq!(examination.own_bytes(), 10_000 * 3072 + (128 << 20) + 1024 * 8192 + (256 << 20));
+        assert_eq!(examination.own_bytes(), 10_000 * 19_456 + (128 << 20) + 1024 * 8192 + (256 << 20));
         assert_eq!(examination.kernel_bytes(), 10_000 * (4096 + 4 * 65_536));
         assert_eq!(examination.warnings(), Vec::<String>::new());
     }

@@ -267,12 +267,12 @@ impl<L> Relay<L> {
             return;
         }
         let since = |peer: &Peer<L>| match &peer.stage {
-            Stage::Open(open) => open.message_since(),
+            Stage::Open(open) => open.unfinished_for(now),
             _ => None,
         };
         let mut begun =
             self.roster.iter().filter_map(|(id, peer)| Some((since(peer)?, id))).collect::<Vec<_>>();
-        begun.sort_unstable();
+        begun.sort_unstable_by(|a, b| b.cmp(a));
         for (_, id) in begun {
             if self.inflight.total() <= self.limits.max_inflight_read {
                 return;

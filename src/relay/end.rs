@@ -81,23 +81,21 @@ impl<L> Relay<L> {
         if let Some(seat) = &mut peer.seat {
             seat.cursor.end_at(self.channels.backlog(seat.channel).end());
         }
-        let story = self.count_end(id, why, now);
+        let story = self.count_end(id, why);
         self.enter_closing(id, last_words, story, now);
     }
 
     /// Counts the end of an open peer, and begins what the log will be told when it is over.
-    fn count_end(&mut self, id: PeerId, why: Disconnect, now: Instant) -> Option<Box<Ended>> {
+    fn count_end(&mut self, id: PeerId, why: Disconnect) -> Option<Box<Ended>> {
         self.counters.disconnect(why);
         let peer = self.roster.get(id)?;
-        let (Stage::Open(open), Some(seat)) = (&peer.stage, &peer.seat) else { return None };
-        let channel = self.channels.path(seat.channel).into();
-        let lasted = now.saturating_duration_since(open.joined_at());
-        Some(Box::new(Ended { channel, why, lasted, traffic: Traffic::default() }))
+        let channel = self.channels.path(peer.seat.as_ref()?.channel).into();
+        Some(Box::new(Ended { channel, why, lasted: Duration::ZERO, traffic: Traffic::default() }))
     }
 
     /// Cuts an open peer off: its backlog is given free at once.
     pub(super) fn cut(&mut self, id: PeerId, why: Disconnect, code: u16, reason: &str, now: Instant) {
-        let story = self.count_end(id, why, now);
+        let story = self.count_end(id, why);
         self.enter_closing(id, frame::close(code, reason), story, now);
         self.give_free(id, now);
     }
@@ -135,6 +133,8 @@ impl<L> Relay<L> {
             peer.copied += rest.len();
             self.copied += rest.len();
             self.counters.deliveries += 1;
+            peer.traffic.messages_out += 1;
+            peer.traffic.bytes_out += rest.len() as u64;
         }
     }
 
@@ -193,6 +193,7 @@ impl<L> Relay<L> {
     /// The connection ended without our doing.
     pub(super) fn lost(&mut self, id: PeerId, why: Disconnect, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
+        let unsaid = peer.has_unsaid(&self.channels);
         match &mut peer.stage {
             Stage::Handshaking { .. } => {
                 self.handshaking -= 1;
@@ -200,7 +201,7 @@ impl<L> Relay<L> {
                 self.tell(id, now, |_| Event::Refused { reason: "abandoned" });
             }
             Stage::Open(_) => {
-                let story = self.count_end(id, why, now);
+                let story = self.count_end(id, why);
                 self.tell_end(id, story, now);
             }
             Stage::Closing(closing) if why == Disconnect::Eof && !closing.finished => {
@@ -210,9 +211,7 @@ impl<L> Relay<L> {
                 peer.edge = false;
                 return self.rouse(id);
             }
-            Stage::Closing(closing) => {
-                self.counters.undelivered_closes += u64::from(!closing.finished);
-            }
+            Stage::Closing(_) => self.counters.undelivered_closes += u64::from(unsaid),
             Stage::Gone { .. } => return,
         }
         self.gone(id, false, now);
@@ -237,7 +236,27 @@ impl<L> Relay<L> {
     fn tell_end(&mut self, id: PeerId, story: Option<Box<Ended>>, now: Instant) {
         let (Some(mut story), Some(peer)) = (story, self.roster.get(id)) else { return };
         story.traffic = peer.traffic;
+        story.lasted = peer.joined_at.map_or(Duration::ZERO, |joined| now.saturating_duration_since(joined));
         self.tell(id, now, |_| Event::Ended(story));
+    }
+
+    /// The relay is stopped without waiting for anybody: whoever is left is counted and reset.
+    pub fn abandon(&mut self, now: Instant) {
+        let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
+        for id in ids {
+            match self.roster.get(id).map(|peer| &peer.stage) {
+                Some(Stage::Handshaking { .. }) => {
+                    self.handshaking -= 1;
+                    self.counters.refuse(Refusal::Draining.label());
+                }
+                Some(Stage::Open(_)) => {
+                    let story = self.count_end(id, Disconnect::Shutdown);
+                    self.tell_end(id, story, now);
+                }
+                _ => {}
+            }
+            self.gone(id, true, now);
+        }
     }
 
     /// bury: removes the peers that are done and hands back their links. The one place that frees a slot.

@@ -6,7 +6,7 @@ use crate::{
     frame::PING_FRAME,
     handshake::Refusal,
     id::PeerId,
-    peer::{Circumstances, Overdue, Peer, Stage},
+    peer::{Circumstances, Overdue, Stage},
     wheel::{NEVER, Tick},
 };
 use std::time::Instant;
@@ -63,8 +63,8 @@ impl<L> Relay<L> {
     /// The close deadline of a peer came.
     fn give_up(&mut self, id: PeerId, now: Instant) {
         self.counters.close_timeouts += 1;
-        let unsaid = |peer: &Peer<L>| matches!(&peer.stage, Stage::Closing(closing) if !closing.finished);
-        self.counters.undelivered_closes += u64::from(self.roster.get(id).is_some_and(unsaid));
+        let unsaid = self.roster.get(id).is_some_and(|peer| peer.has_unsaid(&self.channels));
+        self.counters.undelivered_closes += u64::from(unsaid);
         self.gone(id, true, now);
     }
 }

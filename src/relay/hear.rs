@@ -36,7 +36,8 @@ impl<L> Relay<L> {
     pub fn hear(&mut self, now: Instant, wire: &mut impl Wire<L>) {
         let mut spent = Spent::default();
         for _ in 0..self.unread.len() {
-            if spent.is_over(&self.limits.turn) {
+            // Over the budget for input, somebody is closed at the end of this turn; nobody adds to it before.
+            if spent.is_over(&self.limits.turn) || self.inflight.total() > self.limits.max_inflight_read {
                 return;
             }
             let Some(id) = self.unread.pop_front() else { return };
@@ -103,6 +104,7 @@ impl<L> Relay<L> {
         peer.stage = Stage::Open(Open::new(&self.limits, first_ping, now));
         peer.control.push(response);
         peer.seat = Some(self.channels.join(path, id));
+        peer.joined_at = Some(now);
         self.handshaking -= 1;
         self.counters.joined += 1;
         self.tell(id, now, |_| Event::Opened { channel: path.into() });

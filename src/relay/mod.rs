@@ -279,6 +279,7 @@ impl<L> Relay<L> {
             self.news.push(News { id, event, suppressed });
         } else {
             self.news_suppressed += 1;
+            self.counters.news_suppressed += 1;
         }
     }
 

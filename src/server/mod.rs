@@ -119,6 +119,9 @@ impl Server {
             self.bury();
             self.relay.note_turn(self.clock.elapsed());
         }
+        // Asked a second time, somebody may be left.
+        self.relay.abandon(self.clock.last());
+        self.bury();
         log::info!("stopped: {}", self.relay.counters());
         Ok(())
     }
@@ -135,7 +138,8 @@ impl Server {
         let mut failed = 0;
         while let Err(error) = self.poll.poll(events, Some(timeout)) {
             if error.kind() == io::ErrorKind::Interrupted {
-                continue;
+                // A turn without events: to wait for the whole time again would put deadlines off for ever.
+                break;
             }
             failed += 1;
             if failed == MAX_FAILED_WAITS {

@@ -11,6 +11,9 @@ use crate::{
 /// Logs what happened in this turn. To be called before the peers are buried.
 pub(super) fn tell(relay: &mut Relay<Link>) {
     for news in relay.take_news() {
+        if news.suppressed > 0 {
+            log::info!("{} lines of peers were suppressed", news.suppressed);
+        }
         // All who are in the news of a turn are still there in it.
         if let Some(address) = relay.link_mut(news.id).map(|link| link.address()) {
             line(&news, address);
@@ -27,9 +30,6 @@ fn line(news: &News, address: SocketAddr) {
             log::info!(peer:%, address:%, channel, messages; "slow: skipped to the newest message");
         }
         Event::Ended(ended) => end(peer, address, ended),
-    }
-    if news.suppressed > 0 {
-        log::info!("{} lines of peers were suppressed before this one", news.suppressed);
     }
 }
 

@@ -95,3 +95,25 @@ fn a_peers_life_is_three_lines_at_most() {
     let line = relay.line_with(&refused.local_addr().unwrap().to_string());
     assert!(line.contains("refused") && line.contains("method"), "{line}");
 }
+
+#[test]
+fn a_short_stop_is_no_stand_still_and_no_end_of_waiting() {
+    let file = File::new("throttled", "drain = \"500ms\"\nclose_timeout = \"500ms\"\n");
+    let mut relay = Relay::start(&["--config", file.path(), "--listen", "127.0.0.1:0"]);
+    let _mute = relay.client();
+    relay.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(200));
+    relay.signal(Signal::CONT);
+    relay.signal(Signal::USR1);
+    let line = relay.line_with("stalls=");
+    assert!(line.contains("stalls=0"), "{line}");
+    // Stopped and continued all the time, as tools do that ration processor time, it still comes to its end.
+    relay.signal(Signal::TERM);
+    until("it ends", || {
+        relay.signal(Signal::STOP);
+        thread::sleep(Duration::from_millis(50));
+        relay.signal(Signal::CONT);
+        thread::sleep(Duration::from_millis(50));
+        relay.child.try_wait().unwrap()
+    });
+}

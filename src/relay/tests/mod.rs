@@ -393,4 +393,5 @@ fn an_orderly_end_waits_for_the_peers_close_frame_and_a_breach_does_not() {
     assert!(finished(&mut relay, a) && !finished(&mut relay, c));
     turn(&mut relay, now + Duration::from_secs(6));
     assert!(relay.is_empty(), "who does not answer has a deadline");
+    assert_eq!((relay.counters().close_timeouts, relay.counters().undelivered_closes), (3, 0));
 }

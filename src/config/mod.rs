@@ -135,15 +135,33 @@ impl RawConfig {
 
     fn take_document(&mut self, text: &str) {
         text.clone_into(&mut self.text);
-        match DeTable::parse(text) {
-            Ok(document) => document.get_ref().iter().for_each(|(name, value)| self.take(name, value)),
-            Err(error) => {
-                let place = error.span().unwrap_or_default();
-                let what =
-                    if lacks_value(text, place.start) { "a value is missing" } else { error.message() };
-                self.mistakes.push(Mistake::at(place, format!("this is not TOML: {}", what.trim_end())));
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let broken: Vec<_> = errors.iter().map(|error| self.take_error(error)).collect();
+        let is_whole =
+            |place: Range<usize>| !broken.iter().any(|line| place.start < line.end && line.start < place.end);
+        for (name, value) in document.get_ref() {
+            if is_whole(name.span().start..value.span().end) {
+                self.take(name, value);
             }
         }
+        if !broken.is_empty() {
+            // A key may have been lost with its line: nothing is concluded from any value.
+            self.refused = KEYS.iter().map(|key| key.name).collect();
+        }
+    }
+
+    /// Notes what is not TOML, and answers with the line in which nothing can be believed.
+    fn take_error(&mut self, error: &toml::de::Error) -> Range<usize> {
+        let place = error.span().unwrap_or_default();
+        let what = if lacks_value(&self.text, place.start) { "a value is missing" } else { error.message() };
+        let line = self.text.get(..place.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let end = self
+            .text
+            .get(place.end..)
+            .and_then(|after| after.find('\n'))
+            .map_or(self.text.len(), |at| place.end + at);
+        self.mistakes.push(Mistake::at(place, format!("this is not TOML: {}", what.trim_end())));
+        line..end.max(line + 1)
     }
 
     fn take(&mut self, name: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {

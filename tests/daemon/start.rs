@@ -61,6 +61,8 @@ fn it_says_where_it_listens_relays_and_stops_with_0() {
     }
     assert_eq!(relay.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // Every connection ended under one reason, and the sums match (law 12).
+    relay.line_with("stopped: opened=2 joined=2 disconnects.shutdown=2 messages_in=2 ");
 }
 
 #[test]

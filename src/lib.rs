@@ -15,7 +15,7 @@
 //! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
 //! | 3 | `signals` `config/` `logging/` | signals as events; the file, read and checked; a log that never blocks |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
-//! | 1 | `peer` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
+//! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
 //! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next

@@ -1,21 +1,18 @@
-//! One peer: what it is doing, what it is owed, what it has coming.
+//! An open peer: its input, decoded step by step, and its times.
 //!
-//! Owns the stages of a peer and the decoding of its input. Promises: input goes through the scanner before the
-//! decoder sees it, in steps of one message or control frame, so that nothing decoded waits anywhere but with us.
-//! Leaves to others: lists, channels, counting, and every decision about slowness.
+//! Promises: input goes through the scanner before the decoder sees it, in steps of one message or control frame, so
+//! that nothing decoded waits anywhere but here; hearing a peer does no work on the wheel. Leaves to others: what a
+//! message means, and what becomes of a peer that is late.
 
+use super::{Inflight, Reading, frame_limits, scan_for_close};
 use crate::{
-    channel::{Channels, Seat},
     control::Control,
     counters::Disconnect,
     frame::Kind,
-    handshake::Handshake,
     limits::Limits,
-    news::{Ended, Traffic},
     pipe::{DecodeError, Decoder},
-    scanner::{Breach, FrameLimits, Scanner, Step},
+    scanner::{Breach, Scanner, Step},
     token_bucket::TokenBucket,
-    wheel::{NEVER, Tick},
 };
 use std::time::{Duration, Instant};
 use tungstenite::Message;
@@ -29,92 +26,6 @@ const CONTROL_BURST_SECS: u32 = 5;
 
 /// Input that tungstenite never needs to see: a whole pong.
 const PONG: u8 = 0x8A;
-
-/// A connection, from accept to burial.
-#[derive(Debug)]
-pub(crate) struct Peer<L> {
-    /// How the outside finds the socket.
-    pub(crate) link: L,
-    pub(crate) stage: Stage,
-    /// The place in a channel: from the handshake until nothing of the channel is due to the peer any more.
-    pub(crate) seat: Option<Seat>,
-    pub(crate) control: Control,
-    /// Bytes in `control` that were copied out of a backlog: they count against the backlogs' budget.
-    pub(crate) copied: usize,
-    /// On the `due` list (law 10).
-    pub(crate) due: bool,
-    /// The socket takes bytes, as far as anybody knows.
-    pub(crate) writable: bool,
-    /// A readable edge came that no read has spent.
-    pub(crate) edge: bool,
-    /// On which list the peer waits to be read (law 10).
-    pub(crate) reading: Reading,
-    pub(crate) traffic: Traffic,
-    /// When the peer joined its channel.
-    pub(crate) joined_at: Option<Instant>,
-    /// The peer's one valid wheel entry.
-    pub(crate) armed: Tick,
-    /// What the peer takes of the budget for unfinished input.
-    pub(crate) inflight: Inflight,
-}
-
-/// Memory of a peer's input that no complete message has come of yet, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Inflight {
-    /// The unfinished message, as declared.
-    pub(crate) message: usize,
-    /// Input that was read and not yet decoded.
-    pub(crate) left_over: usize,
-}
-
-impl Inflight {
-    pub(crate) fn total(self) -> usize {
-        self.message + self.left_over
-    }
-}
-
-/// Where a peer with unread input waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// Nowhere: there is nothing to read.
-    Idle,
-    /// On `unread`: it is read in this turn or the next.
-    Unread,
-    /// With its channel, which has too much on its way already.
-    Held,
-}
-
-/// What a peer is doing.
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly every peer is open nearly all the time")]
-pub(crate) enum Stage {
-    /// The request head has not come whole.
-    Handshaking { head: Handshake, deadline: Instant },
-    /// On a channel.
-    Open(Open),
-    /// Something is still to be said, or the peer's end to be heard.
-    Closing(Closing),
-    /// To be buried.
-    Gone { reset: bool },
-}
-
-/// The last stage of a connection.
-#[derive(Debug)]
-pub(crate) struct Closing {
-    /// Then the connection is reset.
-    pub(crate) deadline: Instant,
-    /// The close frame, until the seat is given up and it moves to the control buffer.
-    pub(crate) last_words: Vec<u8>,
-    /// The writing side was ended, all being said.
-    pub(crate) finished: bool,
-    /// Reads ahead to the peer's own close frame, while the end of our side waits for it: the end of a connection
-    /// that is in order is clean to both sides only so (RFC 6455 7.1.1).
-    pub(crate) reply: Option<Scanner>,
-    /// The peer's end was heard.
-    pub(crate) ended: bool,
-    /// What is to be said of the peer's life when it is over; nothing of one that was refused.
-    pub(crate) story: Option<Box<Ended>>,
-}
 
 /// An open peer's input and times.
 #[derive(Debug)]
@@ -220,115 +131,6 @@ pub(crate) enum Overdue {
     Leave,
 }
 
-impl<L> Peer<L> {
-    pub(crate) fn new(link: L, deadline: Instant) -> Self {
-        Self {
-            link,
-            stage: Stage::Handshaking { head: Handshake::default(), deadline },
-            seat: None,
-            control: Control::default(),
-            copied: 0,
-            due: false,
-            writable: true,
-            edge: false,
-            reading: Reading::Idle,
-            armed: NEVER,
-            inflight: Inflight::default(),
-            traffic: Traffic::default(),
-            joined_at: None,
-        }
-    }
-
-    /// Whether anything is to be written.
-    pub(crate) fn has_output(&self, channels: &Channels) -> bool {
-        !self.control.is_empty() || self.has_backlog(channels)
-    }
-
-    /// Of `taken` bytes that left, takes those of the control buffer. The rest, which it answers with, are of the
-    /// backlog: the control buffer goes first, except that a frame that was partly written is finished before it.
-    pub(crate) fn settle_control(&mut self, taken: usize) -> usize {
-        let rest =
-            self.seat.as_ref().filter(|_| !self.control.is_empty()).map_or(0, |seat| seat.cursor.rest_len());
-        let of_control = taken.saturating_sub(rest).min(self.control.pending().len());
-        self.control.take(of_control);
-        taken - of_control
-    }
-
-    /// Whether something that is to be said has not been handed to the socket.
-    pub(crate) fn has_unsaid(&self, channels: &Channels) -> bool {
-        let waiting = matches!(&self.stage, Stage::Closing(closing) if !closing.last_words.is_empty());
-        waiting || self.has_output(channels)
-    }
-
-    /// Whether anything of the channel is due to the peer.
-    pub(crate) fn has_backlog(&self, channels: &Channels) -> bool {
-        self.seat.as_ref().is_some_and(|seat| channels.backlog(seat.channel).has_more(&seat.cursor))
-    }
-
-    /// Whether the peer belongs on the `due` list: it has output that its socket would take, or all is said and
-    /// its writing side is still to be ended.
-    pub(crate) fn is_due(&self, channels: &Channels) -> bool {
-        match &self.stage {
-            Stage::Gone { .. } => false,
-            Stage::Closing(closing) if !self.has_output(channels) => {
-                !closing.finished && closing.reply.is_none()
-            }
-            _ => self.writable && self.has_output(channels),
-        }
-    }
-
-    /// Whether the peer is owed a read, so that it must stand on one of the reading lists.
-    pub(crate) fn is_owed_a_read(&self) -> bool {
-        match &self.stage {
-            Stage::Open(open) => self.edge || !open.left_over.is_empty(),
-            Stage::Gone { .. } => false,
-            _ => self.edge,
-        }
-    }
-
-    /// When the peer must be looked at again at the latest; never again once it is gone.
-    pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        match &self.stage {
-            Stage::Handshaking { deadline, .. } => Some(*deadline),
-            Stage::Open(open) => Some(open.deadline(limits, self.reading)),
-            Stage::Closing(closing) => Some(closing.deadline),
-            Stage::Gone { .. } => None,
-        }
-    }
-
-    /// What the peer takes of the budget for unfinished input now.
-    pub(crate) fn count_inflight(&self) -> Inflight {
-        match &self.stage {
-            Stage::Open(open) => {
-                Inflight { message: open.scanner.footprint(), left_over: open.left_over.bytes.capacity() }
-            }
-            _ => Inflight::default(),
-        }
-    }
-}
-
-impl Closing {
-    /// Hears what a closing peer still says: nothing of it matters but a close frame.
-    pub(crate) fn hear(&mut self, bytes: &[u8], limits: &Limits) {
-        self.reply = self.reply.take().and_then(|scanner| scan_for_close(scanner, bytes, limits));
-    }
-}
-
-/// The scanner behind `bytes`, unless they hold a close frame or a breach: then there is nothing more to wait for.
-fn scan_for_close(mut scanner: Scanner, mut bytes: &[u8], limits: &Limits) -> Option<Scanner> {
-    while !bytes.is_empty() {
-        match scanner.scan(bytes, frame_limits(limits)) {
-            Ok((_, Step::Close(_))) | Err(_) => return None,
-            Ok((used, _)) => bytes = &bytes[used..],
-        }
-    }
-    Some(scanner)
-}
-
-fn frame_limits(limits: &Limits) -> FrameLimits {
-    FrameLimits { max_message: limits.max_message, max_frames: limits.max_frames }
-}
-
 impl Open {
     pub(crate) fn new(limits: &Limits, first_ping: Duration, now: Instant) -> Self {
         Self {
@@ -415,6 +217,11 @@ impl Open {
         scan_for_close(self.scanner.clone(), &self.left_over.bytes[self.left_over.used..], limits)
     }
 
+    /// What the peer takes of the budget for unfinished input.
+    pub(super) fn inflight(&self) -> Inflight {
+        Inflight { message: self.scanner.footprint(), left_over: self.left_over.bytes.capacity() }
+    }
+
     /// Whether input that was read before is still to be decoded.
     pub(crate) fn has_left_over(&self) -> bool {
         !self.left_over.is_empty()
@@ -497,7 +304,7 @@ impl Open {
         stall.into_iter().chain(soft).min()
     }
 
-    fn deadline(&self, limits: &Limits, reading: Reading) -> Instant {
+    pub(super) fn deadline(&self, limits: &Limits, reading: Reading) -> Instant {
         let others = [self.leave_at, self.message_deadline(limits, reading), self.bytes_deadline(limits)];
         others.into_iter().flatten().fold(self.pong_deadline(limits), Instant::min)
     }

@@ -30,15 +30,15 @@
 //! 2 now      one Instant for the whole turn                                              server
 //! 3 hear     accept, signals; left-over input, then readable peers: decode, publish      relay/hear.rs
 //! 4 expire   timer wheel: pings and deadlines                                            relay/expire.rs
-//! 5 deliver  each peer on `due`: one vectored write; the slow; the backlogs' budget      relay/deliver.rs
+//! 5 deliver  each peer on `due`: one vectored write; the slow; the budgets for memory    relay/deliver.rs
 //! 6 bury     close, free the slot                                                        relay/end.rs
 //! ```
 //!
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
 //! writing side is still to be ended). It is on **`unread`** exactly when it is owed a read, because a readable edge
-//! was not spent or input is left over, and is not kept from it: by its channel, of which more than `hold` bytes were
-//! not yet offered to somebody who would take them, or by the budget for unfinished input. Those two keep lists of
-//! their own, and whoever stands there comes back to `unread` as soon as there is room.
+//! was not spent or input is left over, and its channel does not keep it waiting, of which more than `hold` bytes were
+//! not yet offered to somebody who would take them. Who waits for that stands on a list of the channel's, and comes
+//! back to `unread` as soon as there is room. Over a budget for memory a peer stays on `unread` for a turn unread.
 //!
 //! # The laws
 //!

@@ -1,6 +1,6 @@
 //! Phase 5: each peer on `due` gets one vectored write. The only place that writes to peers (law 2), refusals
 //! included; and, since it learns here which sockets refuse bytes, the place where slow peers are found and the
-//! backlogs' budget is kept.
+//! budgets for memory are kept.
 
 use super::Relay;
 use crate::{
@@ -151,10 +151,10 @@ impl<L> Relay<L> {
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
         let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);
         self.counters.peak_lag = self.counters.peak_lag.max(lag);
-        open.note_lag(self.channels.lags_above(seat, self.limits.soft_lag), now);
+        open.note_lag(lag > self.limits.soft_lag as u64, now);
         // A peer that must finish its frame before it can skip gets as much again.
         let limit = self.limits.max_lag.saturating_mul(1 + usize::from(seat.cursor.is_skipping()));
-        if self.channels.lags_above(seat, limit) {
+        if lag > limit as u64 {
             self.slow(id, now);
         }
         self.arm(id);

@@ -235,7 +235,7 @@ impl Channels {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 impl Channels {
     /// Checks every count against the members' cursors (laws 7, 9, 11).
     pub(crate) fn audit<'a>(&'a self, seat_of: impl Fn(PeerId) -> Option<&'a Seat>) -> Result<(), String> {

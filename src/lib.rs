@@ -66,6 +66,7 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod canary;
 mod channel;
 pub mod config;
 mod control;
@@ -84,7 +85,7 @@ mod roster;
 pub mod scanner;
 pub mod server;
 pub mod signals;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 mod sim;
 mod slices;
 pub mod token_bucket;

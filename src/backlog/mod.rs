@@ -375,7 +375,7 @@ impl Iterator for Spans<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 impl Backlog {
     /// Recomputes every count from the cursors of all readers (laws 7 and 9).
     pub(crate) fn audit(&self, cursors: &[&Cursor]) -> Result<(), String> {

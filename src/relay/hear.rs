@@ -213,7 +213,7 @@ impl<L> Relay<L> {
         self.channels.publish(seat, self.limits.echo, &Header::new(kind, payload.len()), &payload);
         self.counters.messages_in += 1;
         self.counters.bytes_in += payload.len() as u64;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         self.published.push(super::Published {
             channel: self.channels.path(seat.channel).into(),
             sender: id,

@@ -11,7 +11,7 @@
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
 //! | `end.rs` | all | how a peer comes to its end; `bury`, phase 6, frees the slots |
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 mod audit;
 mod deliver;
 mod end;
@@ -33,7 +33,7 @@ use crate::{
     token_bucket::TokenBucket,
     wheel::{Tick, Wheel},
 };
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub(crate) use audit::Published;
 use std::{collections::VecDeque, time::Instant};
 
@@ -76,7 +76,7 @@ pub struct Relay<L> {
     expired: Vec<(PeerId, Tick)>,
     /// Whom the turn has yet to weigh or stir; kept for its memory.
     scratch: Vec<PeerId>,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     published: Vec<Published>,
 }
 
@@ -113,7 +113,7 @@ impl<L> Relay<L> {
             drain_ends: None,
             expired: Vec::new(),
             scratch: Vec::new(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             published: Vec::new(),
         }
     }

@@ -8,24 +8,48 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "outside tests they are only asked after")]
 pub(crate) enum Canary {
-    /// A peer that is owed a read is not put back on `unread`.
+    /// A peer that is owed a read is not put back on `unread` after a visit.
     ForgottenOnUnread,
     /// A peer whose write took less than there is, is not put back on `due`.
     ForgottenOnDue,
+    /// A readable edge counts as spent, although the socket was not drained.
+    EdgeSpentEarly,
     /// A lookup does not look at the serial: whoever took a slot answers for its former tenant.
     LookupWithoutSerial,
     /// A sender's own messages are passed over one short: it hears its last one.
     OwnRunOneShort,
-    /// A skip goes on to the message before the newest, as if that were it.
-    SkipOneShort,
-    /// The first block of a backlog is freed when one reader is left in it.
+    /// A skip goes beyond the newest message, which so does not arrive.
+    SkipTooFar,
+    /// The first block of a backlog is freed while one reader is left in it.
     BlockFreedEarly,
+    /// A backlog counts what was written, and not what was allocated.
+    PayloadCounted,
     /// Control frames leave at once, although a frame of the backlog is written in part.
     ControlInsideFrame,
-    /// The wheel forgets an entry beyond its rim.
+    /// A close frame is dropped when other control frames have not left yet.
+    CloseFrameLost,
+    /// A peer that closes gets what is published later, before the close frame.
+    HearsAfterClose,
+    /// Every message is relayed as binary.
+    TypeForgotten,
+    /// The wheel loses the entries of one tick in sixteen.
     LostTimer,
-    /// A backlog counts what was written and not what was allocated.
-    PayloadCounted,
+    /// A wheel entry that is not the peer's valid one is heeded and put back.
+    StaleTimerHeeded,
+    /// When a peer is closed, its nearer deadline is not told to the wheel.
+    DeadlineNotMoved,
+    /// Ticks are counted in 32 bits, which last for thirteen years.
+    NarrowTicks,
+    /// A channel's senders are never held back.
+    NoHold,
+    /// Senders that were held back are not read again.
+    HeldForEver,
+    /// Lag counts against a peer whose socket takes bytes, and it is not served.
+    WritableWeighed,
+    /// The member that takes a leaver's place in its channel does not learn its new number.
+    SeatNotRenumbered,
+    /// A connection that is lost is counted twice.
+    CountedTwice,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -56,4 +80,32 @@ pub(crate) use cage::*;
 #[cfg(not(any(test, feature = "simulation")))]
 pub(crate) const fn sings(_: Canary) -> bool {
     false
+}
+
+#[cfg(test)]
+impl Canary {
+    /// All of them.
+    pub(crate) const ALL: [Self; 21] = [
+        Self::ForgottenOnUnread,
+        Self::ForgottenOnDue,
+        Self::EdgeSpentEarly,
+        Self::LookupWithoutSerial,
+        Self::OwnRunOneShort,
+        Self::SkipTooFar,
+        Self::BlockFreedEarly,
+        Self::PayloadCounted,
+        Self::ControlInsideFrame,
+        Self::CloseFrameLost,
+        Self::HearsAfterClose,
+        Self::TypeForgotten,
+        Self::LostTimer,
+        Self::StaleTimerHeeded,
+        Self::DeadlineNotMoved,
+        Self::NarrowTicks,
+        Self::NoHold,
+        Self::HeldForEver,
+        Self::WritableWeighed,
+        Self::SeatNotRenumbered,
+        Self::CountedTwice,
+    ];
 }

@@ -265,6 +265,12 @@ impl Channels {
         Ok(())
     }
 
+    /// Paths of the channels of which more than `hold` bytes are unoffered.
+    pub(crate) fn over(&self, hold: u64) -> Vec<Box<str>> {
+        let over = self.slots.iter().filter(|(_, slot)| slot.backlog.end() - slot.offered > hold);
+        over.map(|(_, slot)| slot.path.clone()).collect()
+    }
+
     pub(crate) fn is_waiting(&self, channel: ChannelId, id: PeerId) -> bool {
         self.slots[channel as usize].waiting.contains(&id)
     }

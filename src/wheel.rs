@@ -6,6 +6,7 @@
 //! valid one (there is no cancel; the owner remembers the tick that `insert` gave and drops entries that come up with
 //! another), and to put it back. A time beyond the rim comes up at the rim, too soon, and the owner puts it back then.
 
+use crate::canary::{self, Canary};
 use std::{
     mem,
     time::{Duration, Instant},
@@ -54,6 +55,9 @@ impl<T: Copy> Wheel<T> {
     pub fn insert(&mut self, item: T, at: Instant) -> Tick {
         let tick = self.tick_of(at);
         let slot = slot_of(tick.0);
+        if slot.is_multiple_of(16) && canary::sings(Canary::LostTimer) {
+            return tick;
+        }
         self.slots[slot].push(item);
         self.occupied[slot / 64] |= 1 << (slot % 64);
         self.len += 1;
@@ -124,7 +128,8 @@ impl<T: Copy> Wheel<T> {
 
     fn ticks_until(&self, at: Instant, divide: fn(u128, u128) -> u128) -> u64 {
         let nanos = at.saturating_duration_since(self.start).as_nanos();
-        u64::try_from(divide(nanos, TICK.as_nanos())).unwrap_or(u64::MAX)
+        let ticks = u64::try_from(divide(nanos, TICK.as_nanos())).unwrap_or(u64::MAX);
+        if canary::sings(Canary::NarrowTicks) { ticks & 0xFFFF_FFFF } else { ticks }
     }
 
     /// The time of a tick. Where the clock ends before the tick, the start: a wake-up too soon does no harm.

@@ -59,6 +59,12 @@ impl Cursor {
         self.then_skip = false;
     }
 
+    /// Whether the reader has a fixed end.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.limit < u64::MAX
+    }
+
     /// Whether the reader finishes its frame and then skips.
     pub(crate) fn is_skipping(&self) -> bool {
         self.then_skip

@@ -13,7 +13,11 @@ mod cursor;
 #[cfg(test)]
 mod model;
 
-use crate::{frame::Header, slices::Slices};
+use crate::{
+    canary::{self, Canary},
+    frame::Header,
+    slices::Slices,
+};
 use block::{Block, Run};
 pub(crate) use cursor::Cursor;
 use cursor::OwnRuns;
@@ -178,7 +182,8 @@ impl Backlog {
     pub(crate) fn skip(&mut self, cursor: &mut Cursor) -> u64 {
         debug_assert!(!cursor.is_within_frame(), "a frame is never cut");
         let Some(newest) = self.newest_for(cursor).filter(|newest| *newest > cursor.number) else { return 0 };
-        let target = self.span_of(newest).start;
+        let newest_span = self.span_of(newest);
+        let target = if canary::sings(Canary::SkipTooFar) { newest_span.end } else { newest_span.start };
         self.place(cursor, target)
     }
 
@@ -250,7 +255,8 @@ impl Backlog {
 
     /// Frees the blocks that no cursor stands in or before.
     fn trim(&mut self) {
-        while let Some(block) = self.blocks.pop_front_if(|block| block.readers == 0) {
+        let keep = if canary::sings(Canary::BlockFreedEarly) { 1 } else { 0 };
+        while let Some(block) = self.blocks.pop_front_if(|block| block.readers <= keep) {
             self.blocks_heap -= block.heap();
         }
         if self.blocks.is_empty() && self.blocks.capacity() > 0 {
@@ -336,7 +342,9 @@ impl Backlog {
     }
 
     fn run(&self, first: u64) -> Run {
-        self.blocks[self.block_of(first)].run(first)
+        let run = self.blocks[self.block_of(first)].run(first);
+        let len = if canary::sings(Canary::OwnRunOneShort) { (run.len - 1).max(1) } else { run.len };
+        Run { len, ..run }
     }
 
     fn span_of_run(&self, run: &Run) -> Span {
@@ -392,7 +400,7 @@ impl Backlog {
         if self.blocks.front().is_some_and(|block| block.readers == 0) {
             return Err("the first block has no reader".into());
         }
-        let heap: usize = self.blocks.iter().map(Block::heap).sum();
+        let heap: usize = self.blocks.iter().map(Block::measure).sum();
         if heap != self.blocks_heap {
             return Err(format!("blocks hold {heap} bytes, {} are counted", self.blocks_heap));
         }

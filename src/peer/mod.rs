@@ -8,6 +8,7 @@ mod open;
 pub(crate) use open::{Circumstances, Fault, Input, Open, Overdue};
 
 use crate::{
+    canary::{self, Canary},
     channel::{Channels, Seat},
     control::Control,
     handshake::Handshake,
@@ -131,8 +132,8 @@ impl<L> Peer<L> {
     /// Of `taken` bytes that left, takes those of the control buffer. The rest, which it answers with, are of the
     /// backlog: the control buffer goes first, except that a frame that was partly written is finished before it.
     pub(crate) fn settle_control(&mut self, taken: usize) -> usize {
-        let rest =
-            self.seat.as_ref().filter(|_| !self.control.is_empty()).map_or(0, |seat| seat.cursor.rest_len());
+        let first = self.seat.as_ref().filter(|_| !canary::sings(Canary::ControlInsideFrame));
+        let rest = first.filter(|_| !self.control.is_empty()).map_or(0, |seat| seat.cursor.rest_len());
         let of_control = taken.saturating_sub(rest).min(self.control.pending().len());
         self.control.take(of_control);
         taken - of_control

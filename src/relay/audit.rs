@@ -24,6 +24,11 @@ impl<L> Relay<L> {
         std::mem::take(&mut self.published)
     }
 
+    /// Paths of the channels whose senders must not be read in the next turn.
+    pub(crate) fn over_hold(&self) -> Vec<Box<str>> {
+        self.channels.over(self.limits.hold as u64)
+    }
+
     /// Checks the laws at the end of a turn.
     pub(crate) fn audit(&self) -> Verdict {
         self.audit_lists()?;
@@ -105,6 +110,9 @@ impl<L> Relay<L> {
             (Stage::Handshaking { .. }, Some(_)) => Err("seated before its time".into()),
             (Stage::Closing(_), Some(_)) if !peer.has_backlog(&self.channels) => {
                 Err("keeps a seat with nothing due to it".into())
+            }
+            (Stage::Closing(_), Some(seat)) if !seat.cursor.is_ending() => {
+                Err("closes, and is still to get what comes later".into())
             }
             _ => Ok(()),
         }

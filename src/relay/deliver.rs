@@ -4,6 +4,7 @@
 
 use super::Relay;
 use crate::{
+    canary::{self, Canary},
     channel::ChannelId,
     counters::Disconnect,
     id::PeerId,
@@ -44,7 +45,7 @@ impl<L> Relay<L> {
         members.rotate_left(first);
         for id in members.drain(..) {
             match self.roster.get(id) {
-                Some(peer) if peer.writable => self.rouse(id),
+                Some(peer) if peer.writable && !canary::sings(Canary::WritableWeighed) => self.rouse(id),
                 Some(_) => self.weigh(id, now),
                 None => {}
             }
@@ -132,7 +133,9 @@ impl<L> Relay<L> {
             }
         }
         self.finish_skip(id, now);
-        self.say_last_words(id);
+        if !canary::sings(Canary::ForgottenOnDue) {
+            self.say_last_words(id);
+        }
     }
 
     /// The socket refuses bytes: what the peer lacks counts against it from now on.
@@ -300,6 +303,9 @@ impl<L> Relay<L> {
     /// A sender that was held back is read again, before those who were read meanwhile.
     fn release(&mut self, id: PeerId, now: Instant) {
         let Some(peer) = self.roster.get_mut(id).filter(|peer| peer.reading == Reading::Held) else { return };
+        if canary::sings(Canary::HeldForEver) {
+            return;
+        }
         peer.reading = Reading::Unread;
         self.unread.push_front(id);
         if let Stage::Open(open) = &mut peer.stage {
@@ -322,7 +328,9 @@ impl<L> Peer<L> {
         match &self.seat {
             Some(seat) => {
                 let backlog = channels.backlog(seat.channel);
-                let unfinished = seat.cursor.is_within_frame() && !self.control.is_empty();
+                let within_frame =
+                    seat.cursor.is_within_frame() && !canary::sings(Canary::ControlInsideFrame);
+                let unfinished = within_frame && !self.control.is_empty();
                 // After the control frames the backlog goes on with the next write.
                 let whole = !unfinished || backlog.gather_rest(&seat.cursor, &mut slices);
                 if whole && slices.push(self.control.pending()) && !unfinished {

@@ -7,6 +7,7 @@
 
 use super::{Buried, Relay};
 use crate::{
+    canary::{self, Canary},
     channel::Seat,
     counters::Disconnect,
     frame,
@@ -78,7 +79,9 @@ impl<L> Relay<L> {
 
     fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
-        if let Some(seat) = &mut peer.seat {
+        if let Some(seat) = &mut peer.seat
+            && !canary::sings(Canary::HearsAfterClose)
+        {
             seat.cursor.end_at(self.channels.backlog(seat.channel).end());
         }
         let story = self.count_end(id, why);
@@ -158,7 +161,9 @@ impl<L> Relay<L> {
         self.recount_inflight(id);
         self.say_last_words(id);
         self.owe(id);
-        self.arm(id);
+        if !canary::sings(Canary::DeadlineNotMoved) {
+            self.arm(id);
+        }
     }
 
     /// When nothing of the channel is due to a closing peer any more, its seat is free and the close frame follows.
@@ -175,7 +180,10 @@ impl<L> Relay<L> {
         if let Some(peer) = self.roster.get_mut(id)
             && let Stage::Closing(closing) = &mut peer.stage
         {
-            peer.control.push(&std::mem::take(&mut closing.last_words));
+            let last_words = std::mem::take(&mut closing.last_words);
+            if peer.control.is_empty() || !canary::sings(Canary::CloseFrameLost) {
+                peer.control.push(&last_words);
+            }
         }
     }
 
@@ -186,7 +194,7 @@ impl<L> Relay<L> {
         if let Some(seat) =
             moved.and_then(|moved| self.roster.get_mut(moved)).and_then(|peer| peer.seat.as_mut())
         {
-            seat.index = index;
+            seat.index = if canary::sings(Canary::SeatNotRenumbered) { seat.index } else { index };
         }
     }
 
@@ -203,6 +211,9 @@ impl<L> Relay<L> {
             Stage::Open(_) => {
                 let story = self.count_end(id, why);
                 self.tell_end(id, story, now);
+                if canary::sings(Canary::CountedTwice) {
+                    self.counters.disconnect(why);
+                }
             }
             Stage::Closing(closing) if why == Disconnect::Eof && !closing.finished => {
                 // It has ended its side, and may still read what we have to say.

@@ -2,11 +2,12 @@
 
 use super::Relay;
 use crate::{
+    canary::{self, Canary},
     counters::Disconnect,
     frame::PING_FRAME,
     handshake::Refusal,
     id::PeerId,
-    peer::{Circumstances, Overdue, Stage},
+    peer::{Circumstances, Overdue, Peer, Stage},
     wheel::{NEVER, Tick},
 };
 use std::time::Instant;
@@ -23,7 +24,8 @@ impl<L> Relay<L> {
     }
 
     fn call_on(&mut self, id: PeerId, tick: Tick, now: Instant) {
-        let Some(peer) = self.roster.get_mut(id).filter(|peer| peer.armed == tick) else { return };
+        let is_valid = |peer: &Peer<L>| peer.armed == tick || canary::sings(Canary::StaleTimerHeeded);
+        let Some(peer) = self.roster.get_mut(id).filter(|peer| is_valid(peer)) else { return };
         peer.armed = NEVER;
         match &mut peer.stage {
             Stage::Handshaking { deadline, .. } if *deadline <= now => self.refuse(id, Refusal::Timeout, now),

@@ -5,6 +5,7 @@
 
 use super::Relay;
 use crate::{
+    canary::{self, Canary},
     counters::Disconnect,
     frame::{Header, Kind},
     handshake::Verdict,
@@ -54,7 +55,9 @@ impl<L> Relay<L> {
             Stage::Closing(_) => self.hear_leaving(id, now, wire, spent),
             Stage::Gone { .. } => {}
         }
-        self.owe(id);
+        if !canary::sings(Canary::ForgottenOnUnread) {
+            self.owe(id);
+        }
     }
 
     /// One read. Everything but bytes is dealt with here.
@@ -72,7 +75,7 @@ impl<L> Relay<L> {
         self.counters.reads += 1;
         match heard {
             Heard::Bytes { bytes, drained } => {
-                peer.edge = !drained;
+                peer.edge = !drained && !canary::sings(Canary::EdgeSpentEarly);
                 spent.bytes += bytes.len();
                 self.counters.read_bytes += bytes.len() as u64;
                 return Some(bytes);
@@ -161,7 +164,7 @@ impl<L> Relay<L> {
         let hold = self.limits.hold as u64;
         let Some(peer) = self.roster.get_mut(id) else { return false };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return false };
-        if self.channels.unoffered(seat.channel) > hold {
+        if self.channels.unoffered(seat.channel) > hold && !canary::sings(Canary::NoHold) {
             open.note_held(now);
             peer.reading = Reading::Held;
             self.channels.hold(seat.channel, id);
@@ -210,7 +213,8 @@ impl<L> Relay<L> {
         let Some(seat) = &mut peer.seat else { return };
         peer.traffic.messages_in += 1;
         peer.traffic.bytes_in += payload.len() as u64;
-        self.channels.publish(seat, self.limits.echo, &Header::new(kind, payload.len()), &payload);
+        let sent = if canary::sings(Canary::TypeForgotten) { Kind::Binary } else { kind };
+        self.channels.publish(seat, self.limits.echo, &Header::new(sent, payload.len()), &payload);
         self.counters.messages_in += 1;
         self.counters.bytes_in += payload.len() as u64;
         #[cfg(any(test, feature = "simulation"))]

@@ -372,6 +372,11 @@ impl Client {
         self.stage = Stage::Leaving;
     }
 
+    /// Whether a ping was not answered.
+    pub(super) fn lacks_pongs(&self) -> bool {
+        self.pongs_seen < self.pings_sent
+    }
+
     /// Whether one more ping is no flood: all were answered, and the last was a second ago.
     pub(super) fn may_ping(&self) -> bool {
         self.pongs_seen == self.pings_sent && self.now >= self.ping_at

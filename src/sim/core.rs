@@ -31,6 +31,11 @@ pub(super) fn audit(core: &Core) -> Result<(), String> {
     core.audit()
 }
 
+/// Channels whose senders must not be read in the next turn.
+pub(super) fn over_hold(core: &Core) -> Vec<Box<str>> {
+    core.over_hold()
+}
+
 pub(super) fn counters(core: &Core) -> &Counters {
     core.counters()
 }

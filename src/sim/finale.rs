@@ -92,6 +92,9 @@ impl World {
                     client.sent.len()
                 ));
             }
+            if client.lacks_pongs() {
+                return Err(format!("client {number} waits for a pong"));
+            }
             if !self.book.is_complete(client) {
                 return Err(format!("client {number} has not got everything"));
             }

@@ -11,6 +11,8 @@
 
 mod book;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod cases;
 mod client;
 mod core;
@@ -57,15 +59,18 @@ fn live(world: &mut World) -> Result<(), String> {
     world.end()
 }
 
+/// Lives one seed's world to its end, or to the first law that is broken.
+fn try_run(seed: u64, audit_every: u64) -> (World, Result<(), String>) {
+    let mut world = World::new(Plan::draw(&mut Rng::new(seed ^ 0x5eed)), seed);
+    world.audit_every = audit_every;
+    let outcome = catch_unwind(AssertUnwindSafe(|| live(&mut world)));
+    (world, outcome.unwrap_or_else(|_| Err("the core panicked (see above)".into())))
+}
+
 /// Runs one seed; fails with everything that is needed to understand it.
 fn run(seed: u64, coverage: &mut Coverage) {
-    let mut world = World::new(Plan::draw(&mut Rng::new(seed ^ 0x5eed)), seed);
-    let outcome = catch_unwind(AssertUnwindSafe(|| live(&mut world)));
-    let failure = match outcome {
-        Ok(Ok(())) => return coverage.add(&world),
-        Ok(Err(failure)) => failure,
-        Err(_) => "the core panicked (see above)".into(),
-    };
+    let (world, outcome) = try_run(seed, 1);
+    let Err(failure) = outcome else { return coverage.add(&world) };
     panic!(
         "seed {seed} failed: {failure}\n{:#?}\nthe last events:\n{}\n\
          replay: WSRELAYD_SEED={seed} cargo test sim::tests::replay -- --nocapture",

@@ -41,11 +41,16 @@ pub(super) struct Plan {
     pub(super) laziness: u32,
     /// How long a turn takes that follows a busy one, at most.
     pub(super) turn_most: Duration,
+    /// How long the relay has been running when the first client comes.
+    pub(super) age: Duration,
     /// The end comes with the relay's shutdown.
     pub(super) drains: bool,
     /// The stuck stay to the end, and the relay has to get rid of them.
     pub(super) stuck_stay: bool,
 }
+
+/// A day before the wheel's ticks end, which is long before `Instant` does.
+const CLOCK_ENDS_SECS: u64 = (u64::MAX - 2048) / 10 - 86_400;
 
 const KINDS: [Kind; 13] = [
     Kind::Honest,
@@ -101,6 +106,7 @@ impl Plan {
             turn_most: Duration::from_micros(if width == Width::Default { 1000 } else { 10 }),
             drains: rng.chance(300),
             stuck_stay: rng.chance(500),
+            age: age(rng),
             limits,
         }
     }
@@ -122,6 +128,7 @@ impl Plan {
             roomy: 0,
             laziness: 0,
             turn_most: Duration::from_micros(10),
+            age: Duration::ZERO,
             drains: false,
             stuck_stay: false,
         }
@@ -165,6 +172,16 @@ impl Plan {
     }
 }
 
+/// Mostly none; else some seconds before an end that counting time in too few bits would have: of 32 bits of
+/// milliseconds, of ticks, of seconds, and of the wheel itself (less a day, in which every world ends).
+fn age(rng: &mut Rng) -> Duration {
+    if rng.chance(800) {
+        return Duration::ZERO;
+    }
+    let end_secs = rng.pick(&[(1 << 32) / 1000, (1 << 32) / 10, 1 << 32, CLOCK_ENDS_SECS]);
+    Duration::from_secs(end_secs - rng.below(30) as u64)
+}
+
 fn leave(rng: &mut Rng) -> Leave {
     match rng.below(20) {
         0 => Leave::Close(1000),
@@ -185,7 +202,8 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     let max_lag = rng.pick(&[two, two * 4, 1 << 20]);
     let turn = budget(width, rng);
     let input = 3 * max_message + 2 * turn.read_per_peer;
-    let ping_interval = millis(rng, &[2000, 25_000]);
+    // The longest is beyond the rim of the wheel.
+    let ping_interval = millis(rng, &[2000, 25_000, 25_000, 150_000]);
     Limits {
         echo: rng.chance(250),
         max_connections: rng.pick(&[2, 5, 10_000, 10_000, 10_000, 10_000]),

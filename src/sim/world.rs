@@ -49,19 +49,22 @@ pub(super) struct World {
     idle_turns: usize,
     pub(super) turns: u64,
     pub(super) jumps: u64,
-    /// Whether the core audits itself after every turn, or only after every so many.
+    /// Whether the core audits itself after every turn, or only after every so many, or (0) never.
     pub(super) audit_every: u64,
     drained: bool,
+    /// Channels that had too much on their way at the end of the turn before.
+    full: Vec<Box<str>>,
 }
 
 impl World {
     pub(super) fn new(plan: Plan, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let base = base();
+        let start = base();
+        let base = start + plan.age;
         let net = Net::new(plan.faults.clone(), plan.limits.turn.clone(), rng.fork());
         let skips = plan.limits.on_slow == crate::limits::OnSlow::Skip;
         Self {
-            core: Core::new(plan.limits.clone(), rng.next(), base),
+            core: aged(Core::new(plan.limits.clone(), rng.next(), start), base),
             net,
             clients: Vec::new(),
             fortunes: Vec::new(),
@@ -80,6 +83,7 @@ impl World {
             jumps: 0,
             audit_every: 1,
             drained: false,
+            full: Vec::new(),
         }
     }
 
@@ -322,12 +326,19 @@ impl World {
         let accepted = core::accepted(&mut self.core);
         self.check_work(accepted.len())?;
         for one in &accepted {
+            if self.full.iter().any(|path| **path == *one.channel) {
+                return Err(format!(
+                    "law 9: a sender of {} was read, of which too much is on its way",
+                    one.channel
+                ));
+            }
             let (client, n) = self.book.record(one, &self.clients)?;
             self.net.trace.note(Note::Published(client, n));
         }
+        self.full = core::over_hold(&self.core);
         self.place()?;
         let now = self.base + self.now;
-        if self.turns.is_multiple_of(self.audit_every) {
+        if self.audit_every > 0 && self.turns.is_multiple_of(self.audit_every) {
             core::audit(&self.core)?;
         }
         if self.core.next_deadline().is_some_and(|at| at <= now) {
@@ -400,6 +411,12 @@ impl World {
             self.net.leave(number);
         }
     }
+}
+
+/// The relay after it has stood idle until `now`.
+fn aged(mut core: Core, now: Instant) -> Core {
+    core.expire(now);
+    core
 }
 
 /// The one look at the clock: all time is this and a virtual rest.

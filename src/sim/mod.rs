@@ -15,6 +15,8 @@ mod canaries;
 #[cfg(test)]
 mod cases;
 mod client;
+#[cfg(test)]
+mod conformance;
 mod core;
 mod coverage;
 mod finale;

@@ -161,6 +161,22 @@ fn the_example_of_the_rfc_is_answered_as_the_rfc_says() {
     );
 }
 
+/// Answers reckoned by another implementation: base64 of the SHA-1 of the key and the RFC's own string.
+#[test]
+fn each_key_has_its_own_answer() {
+    let table = [
+        ("AAAAAAAAAAAAAAAAAAAAAA==", "ICX+Yqv66kxgM0FcWaLWlFLwTAI="),
+        ("/////////////////////w==", "XXpj4jYzLM2yUE0C7TIgMwTQh2g="),
+        ("x3JJHMbDL1EzLkh9GBhXDw==", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
+    ];
+    assert!(!table.is_empty());
+    for (key, expected) in table {
+        let (response, _) = accepted(&GOOD.replacen("dGhlIHNhbXBsZSBub25jZQ==", key, 1));
+        let answers = response.lines().filter_map(|line| line.strip_prefix("sec-websocket-accept: "));
+        assert_eq!(answers.collect::<Vec<_>>(), [expected]);
+    }
+}
+
 #[test]
 fn each_mutation_has_its_status() {
     assert!(MUTATIONS.len() >= 70);
@@ -317,12 +333,17 @@ fn the_first_subprotocol_is_chosen_and_no_extension() {
         ("Sec-WebSocket-Protocol: ,\tv1.json\r\nSec-WebSocket-Protocol: chat\r\n", Some("v1.json")),
         ("sec-websocket-protocol: GraphQL-WS\r\n", Some("GraphQL-WS")),
         ("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", None),
+        // Nothing of it is ever accepted, so it is not even read.
+        ("Sec-WebSocket-Extensions: a\r\nSec-WebSocket-Extensions: ;=\",,;; b=\r\n", None),
+        ("", None),
     ];
     assert!(!table.is_empty());
     for (field, expected) in table {
         let (response, _) = accepted(&GOOD.replacen(HOST, &format!("{HOST}{field}"), 1));
         let answer = response.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
         assert_eq!(answer, expected, "{field:?}");
+        let protocols = response.matches("sec-websocket-protocol").count();
+        assert_eq!(protocols, usize::from(expected.is_some()), "{response}");
         assert!(!response.contains("extensions"), "{response}");
     }
 }

@@ -4,9 +4,13 @@
 // Clippy takes the helpers for ordinary code; they are tests, and their time is the real one.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+/// Frames of a raw client.
+mod raw;
 /// The binary on a free port, and raw clients.
 mod support;
 
+/// Every status, every close code, and the counter of each.
+mod codes;
 /// What a configuration is answered with: mistakes, what it takes, descriptors.
 mod config;
 /// A stand-still, a shutdown with many peers, the lines of a peer's life.

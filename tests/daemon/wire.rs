@@ -1,59 +1,13 @@
 //! What goes over the wire, on real sockets: what the simulation cannot know of a kernel.
 
-use crate::support::*;
+use crate::{raw::*, support::*};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::{Shutdown, TcpStream},
     sync::mpsc,
     thread,
     time::Instant,
 };
-
-/// A frame masked with zeros, so that the payload stands as it is.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let len = match payload.len() {
-        len @ 0..=125 => vec![0x80 | len as u8],
-        len => [&[0x80 | 126], &(len as u16).to_be_bytes()[..]].concat(),
-    };
-    [&[first], &len[..], &[0; 4], payload].concat()
-}
-
-/// The next frame from the server: first byte and payload.
-fn frame(client: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
-    let mut header = [0; 2];
-    client.read_exact(&mut header)?;
-    let len = match header[1] {
-        126 => {
-            let mut long = [0; 2];
-            client.read_exact(&mut long)?;
-            u16::from_be_bytes(long) as usize
-        }
-        short => short as usize,
-    };
-    let mut payload = vec![0; len];
-    client.read_exact(&mut payload)?;
-    Ok((header[0], payload))
-}
-
-/// The last frame before the end, which must be an orderly one.
-fn last_frame(client: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut last = frame(client).unwrap();
-    loop {
-        if last.0 == 0x88 {
-            // An honest client answers; nobody may be there any more to hear it.
-            let _ = client.write_all(&masked(0x88, &last.1[..2]));
-        }
-        match frame(client) {
-            Ok(next) => last = next,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return last,
-            Err(error) => panic!("no orderly end: {error}"),
-        }
-    }
-}
-
-fn close_frame(code: u16, reason: &str) -> (u8, Vec<u8>) {
-    (0x88, [&code.to_be_bytes(), reason.as_bytes()].concat())
-}
 
 #[test]
 fn ten_thousand_messages_in_one_segment_and_then_silence_all_arrive() {

@@ -1,6 +1,10 @@
 //! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
+mod laws;
+mod rfc;
+mod share;
 mod slow;
+mod times;
 
 use super::{REFUSAL_SLOTS, Relay};
 use crate::{

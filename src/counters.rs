@@ -3,7 +3,7 @@
 //! One struct, no globals. Every refusal and every disconnect is counted under exactly one reason (law 12), at the
 //! moment it is decided: `opened` = refused + disconnected + those that are neither yet.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
 pub const REFUSED_LABELS: [&str; 12] = [
@@ -108,6 +108,36 @@ impl Disconnect {
     }
 }
 
+/// The work of one turn, or of all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Connections accepted.
+    pub accepts: u64,
+    /// Reads of peers' sockets.
+    pub reads: u64,
+    /// Bytes they brought.
+    pub read_bytes: u64,
+    /// Frames decoded.
+    pub frames: u64,
+    /// Writes to peers' sockets.
+    pub writes: u64,
+    /// Bytes they took.
+    pub write_bytes: u64,
+}
+
+impl Work {
+    fn both(self, other: Self, join: fn(u64, u64) -> u64) -> Self {
+        Self {
+            accepts: join(self.accepts, other.accepts),
+            reads: join(self.reads, other.reads),
+            read_bytes: join(self.read_bytes, other.read_bytes),
+            frames: join(self.frames, other.frames),
+            writes: join(self.writes, other.writes),
+            write_bytes: join(self.write_bytes, other.write_bytes),
+        }
+    }
+}
+
 /// The counters. All of them only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -129,6 +159,8 @@ pub struct Counters {
     pub reads: u64,
     /// Bytes they brought.
     pub read_bytes: u64,
+    /// Frames decoded.
+    pub frames: u64,
     /// Writes to peers' sockets.
     pub writes: u64,
     /// Bytes they took.
@@ -145,6 +177,12 @@ pub struct Counters {
     pub turns: u64,
     /// The longest of them, in microseconds.
     pub longest_turn_micros: u64,
+    /// The most processor time of a turn, its wait included, in microseconds.
+    pub most_turn_cpu_micros: u64,
+    /// The most of each kind of work that one turn did; `limits::TurnBudget` bounds it.
+    pub most_turn: Work,
+    /// All work up to the end of the turn before.
+    done_before: Work,
     /// Times that the process stood still for longer than a second (a stop signal, a suspended machine).
     pub stalls: u64,
     /// The most bytes that a peer lacked while its socket refused bytes.
@@ -171,6 +209,23 @@ impl Counters {
 
     pub(crate) fn disconnect(&mut self, why: Disconnect) {
         self.disconnects[why as usize] += 1;
+    }
+
+    /// Counts a turn that ends now, took `length`, and `cpu` of processor time.
+    pub(crate) fn end_turn(&mut self, length: Duration, cpu: Duration) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let done = self.work();
+        self.turns += 1;
+        self.longest_turn_micros = self.longest_turn_micros.max(micros(length));
+        self.most_turn_cpu_micros = self.most_turn_cpu_micros.max(micros(cpu));
+        self.most_turn = self.most_turn.both(done.both(self.done_before, u64::wrapping_sub), u64::max);
+        self.done_before = done;
+    }
+
+    /// All work so far.
+    fn work(&self) -> Work {
+        let Self { opened: accepts, reads, read_bytes, frames, writes, write_bytes, .. } = *self;
+        Work { accepts, reads, read_bytes, frames, writes, write_bytes }
     }
 
     /// Refusals under a label of `REFUSED_LABELS`.
@@ -211,6 +266,7 @@ impl fmt::Display for Counters {
             ("skipped_messages", self.skipped_messages),
             ("reads", self.reads),
             ("read_bytes", self.read_bytes),
+            ("frames", self.frames),
             ("writes", self.writes),
             ("write_bytes", self.write_bytes),
             ("refused_writes", self.refused_writes),
@@ -219,6 +275,13 @@ impl fmt::Display for Counters {
             ("deferred", self.deferred),
             ("turns", self.turns),
             ("longest_turn_micros", self.longest_turn_micros),
+            ("most_turn_cpu_micros", self.most_turn_cpu_micros),
+            ("most_turn_accepts", self.most_turn.accepts),
+            ("most_turn_reads", self.most_turn.reads),
+            ("most_turn_read_bytes", self.most_turn.read_bytes),
+            ("most_turn_frames", self.most_turn.frames),
+            ("most_turn_writes", self.most_turn.writes),
+            ("most_turn_write_bytes", self.most_turn.write_bytes),
             ("stalls", self.stalls),
             ("peak_lag", self.peak_lag),
             ("peak_backlog", self.peak_backlog),
@@ -250,6 +313,39 @@ mod tests {
         labels.sort_unstable();
         labels.dedup();
         assert_eq!(labels.len(), Disconnect::ALL.len());
+    }
+
+    #[test]
+    fn the_most_that_a_turn_did_is_kept_for_each_kind_of_work() {
+        // What stands in the counters at the end of each turn.
+        let turns = [
+            [3, 5, 700, 9, 2, 50],
+            [4, 15, 701, 9, 2, 50],
+            [20, 15, 2000, 10, 40, 90],
+            [20, 15, 2000, 10, 40, 500],
+        ];
+        let mut counters = Counters::default();
+        for [opened, reads, read_bytes, frames, writes, write_bytes] in turns {
+            counters = Counters { opened, reads, read_bytes, frames, writes, write_bytes, ..counters };
+            counters.end_turn(Duration::ZERO, Duration::ZERO);
+        }
+        let most = Work { accepts: 16, reads: 10, read_bytes: 1299, frames: 9, writes: 38, write_bytes: 410 };
+        assert_eq!((counters.turns, counters.most_turn), (4, most));
+        let line = counters.to_string();
+        for part in ["accepts=16", "reads=10", "read_bytes=1299", "frames=9", "writes=38", "write_bytes=410"]
+        {
+            assert!(line.contains(&format!(" most_turn_{part}")), "{part} in {line}");
+        }
+    }
+
+    #[test]
+    fn the_longest_turn_and_the_busiest_are_two_things() {
+        let mut counters = Counters::default();
+        for (length, cpu) in [(5, 4), (900, 1), (7, 6), (2, 2)] {
+            counters.end_turn(Duration::from_micros(length), Duration::from_micros(cpu));
+        }
+        let line = counters.to_string();
+        assert!(line.contains(" longest_turn_micros=900 most_turn_cpu_micros=6 "), "{line}");
     }
 
     #[test]

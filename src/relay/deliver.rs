@@ -55,17 +55,18 @@ impl<L> Relay<L> {
 
     fn serve_due(&mut self, now: Instant, wire: &mut impl Wire<L>) {
         let (mut writes, mut bytes) = (0, 0);
-        for _ in 0..self.due.len() {
-            if writes >= self.limits.turn.writes || bytes >= self.limits.turn.write_bytes {
-                return;
-            }
-            let Some(id) = self.due.pop_front() else { return };
+        self.due.begin();
+        while writes < self.limits.turn.writes
+            && bytes < self.limits.turn.write_bytes
+            && let Some(id) = self.due.pop()
+        {
             if let Some(peer) = self.roster.get_mut(id) {
                 peer.due = false;
                 writes += 1;
                 bytes += self.serve(id, now, wire);
             }
         }
+        self.due.end();
     }
 
     /// One write, or the end of writing. Says how many bytes were taken.
@@ -287,7 +288,7 @@ impl<L> Relay<L> {
     /// Finds out what has not been offered to everybody yet, and lets those senders go on whose channel has little.
     fn settle(&mut self, now: Instant) {
         self.channels.raise_offered();
-        for id in &self.due {
+        for id in self.due.iter() {
             if let Some(seat) = self.roster.get(*id).and_then(|peer| peer.seat.as_ref()) {
                 self.channels.lower_offered(seat.channel, seat.cursor.pos());
             }

@@ -194,6 +194,7 @@ impl<L> Relay<L> {
             }
         }
         spent.frames += frames;
+        self.counters.frames += frames as u64;
         self.rouse(id);
         used
     }

@@ -9,11 +9,13 @@
 //! | `hear.rs` | 3 | input is read, decoded and published |
 //! | `expire.rs` | 4 | pings and deadlines |
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
+//! | `due.rs` | | the list that deliver works off, by channel |
 //! | `end.rs` | all | how a peer comes to its end; `bury`, phase 6, frees the slots |
 
 #[cfg(any(test, feature = "simulation"))]
 mod audit;
 mod deliver;
+mod due;
 mod end;
 mod expire;
 mod hear;
@@ -35,6 +37,7 @@ use crate::{
 };
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use audit::Published;
+use due::Due;
 use std::{collections::VecDeque, time::Instant};
 
 /// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
@@ -52,7 +55,7 @@ pub struct Relay<L> {
     channels: Channels,
     wheel: Wheel<PeerId>,
     /// Those with something to write and a socket that takes it, or a writing side to end (law 10); and former ids.
-    due: VecDeque<PeerId>,
+    due: Due,
     /// Those who are owed a read and kept from it by nothing (law 10); and former ids.
     unread: VecDeque<PeerId>,
     /// Those to be buried.
@@ -99,7 +102,7 @@ impl<L> Relay<L> {
             roster: Roster::new(),
             channels: Channels::new(),
             wheel: Wheel::new(now),
-            due: VecDeque::new(),
+            due: Due::default(),
             unread: VecDeque::new(),
             gone: Vec::new(),
             handshaking: 0,
@@ -228,11 +231,9 @@ impl<L> Relay<L> {
         self.channels.len()
     }
 
-    /// Counts a turn that took `length`.
-    pub fn note_turn(&mut self, length: std::time::Duration) {
-        self.counters.turns += 1;
-        let micros = length.as_micros().try_into().unwrap_or(u64::MAX);
-        self.counters.longest_turn_micros = self.counters.longest_turn_micros.max(micros);
+    /// Counts a turn that took `length`, and `cpu` of processor time.
+    pub fn note_turn(&mut self, length: std::time::Duration, cpu: std::time::Duration) {
+        self.counters.end_turn(length, cpu);
     }
 
     /// Counts a stop of the world.
@@ -247,7 +248,7 @@ impl<L> Relay<L> {
             && peer.is_due(&self.channels)
         {
             peer.due = true;
-            self.due.push_back(id);
+            self.due.push(peer.seat.as_ref().map(|seat| seat.channel), id);
         }
     }
 

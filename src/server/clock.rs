@@ -1,10 +1,13 @@
-//! The program's time: the monotonic clock, less the time that the process stood still.
+//! The program's time: the monotonic clock, less the time that the process stood still; and the processor time that a
+//! turn takes.
 //!
 //! A process that was stopped for ninety seconds has heard nobody meanwhile, through no fault of theirs: without this
 //! it would find every ping unanswered and every deadline missed when it goes on. So the time that no turn can have
 //! taken is left out, and all deadlines, which are only instants of this clock, move on by themselves.
 
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// A turn and its wait may take so much longer than was meant before the process counts as having stood still. Far
 /// above what a turn or a busy machine adds, far below any deadline.
@@ -21,11 +24,13 @@ pub(super) struct Clock {
     last: Instant,
     /// What was left out so far.
     left_out: Duration,
+    /// Processor time of the thread at the end of the last turn.
+    cpu: Duration,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { last: read(), left_out: Duration::ZERO }
+        Self { last: read(), left_out: Duration::ZERO, cpu: read_cpu() }
     }
 
     /// The time of the last turn.
@@ -56,12 +61,24 @@ impl Clock {
             .checked_sub(self.left_out)
             .map_or(Duration::ZERO, |now| now.saturating_duration_since(self.last))
     }
+
+    /// Processor time since the last call, or since this clock was made: asked at the end of a turn, that of the turn
+    /// and the wait before it.
+    pub(super) fn cpu(&mut self) -> Duration {
+        let before = std::mem::replace(&mut self.cpu, read_cpu());
+        self.cpu.saturating_sub(before)
+    }
 }
 
 /// The one place that reads the clock (law 3).
 #[allow(clippy::disallowed_methods, reason = "this is that place")]
 fn read() -> Instant {
     Instant::now()
+}
+
+/// Processor time of this thread so far, of which nothing passes while it waits.
+fn read_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -97,6 +114,21 @@ mod tests {
             clock.turn_at(start + SECOND * 2 * n, Duration::ZERO);
         }
         assert_eq!(clock.last(), start + STEP * 100);
+    }
+
+    #[test]
+    fn processor_time_passes_in_work_and_not_in_waits() {
+        let mut clock = Clock::new();
+        let until = read() + SECOND * 60;
+        let (mut worked, mut sum) = (Duration::ZERO, 0_u64);
+        while worked < Duration::from_millis(20) && read() < until {
+            sum = (0..10_000).fold(sum, |sum, n| std::hint::black_box(sum ^ n));
+            worked += clock.cpu();
+        }
+        assert!(worked >= Duration::from_millis(20), "{worked:?}");
+        std::thread::sleep(Duration::from_millis(200));
+        let waited = clock.cpu();
+        assert!(waited < Duration::from_millis(100), "{waited:?}");
     }
 
     #[test]

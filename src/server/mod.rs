@@ -1,6 +1,6 @@
 //! The one I/O floor: poller, listeners, sockets, and the turn.
 //!
-//! Owns the relay and everything that has a descriptor, and reads the clock, once a turn. Promises: a fixed list of
+//! Owns the relay and everything that has a descriptor, and reads the clocks, once a turn. Promises: a fixed list of
 //! phases, each kind of effect in exactly one of them; each socket is registered once, for both directions, and
 //! never again, so that a connection costs one `epoll_ctl`; no error of one connection leaves the loop. Leaves to
 //! others: everything that a peer means (`relay.rs`).
@@ -117,7 +117,7 @@ impl Server {
             self.relay.expire(now);
             self.relay.deliver(now, &mut self.sockets);
             self.bury();
-            self.relay.note_turn(self.clock.elapsed());
+            self.relay.note_turn(self.clock.elapsed(), self.clock.cpu());
         }
         // Asked a second time, somebody may be left.
         self.relay.abandon(self.clock.last());

@@ -140,7 +140,9 @@ impl Case<'_> {
             || self.client.breach.is_some()
             || self.client.said_close.is_some()
             || self.client.has_shut;
-        *cut || *turned_away || self.was_slow() || !reads_all || talks_on
+        // Closed for memory, it is owed what was accepted before, which may take longer than a close.
+        let owed = self.is_input_scarce();
+        *cut || *turned_away || self.was_slow() || !reads_all || talks_on || owed
     }
 
     /// Deadlines that must have struck by now, for a connection whose socket never refused anything.

@@ -5,6 +5,7 @@ nothing is left running. Knows nothing of WebSocket.
 """
 
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import time
 from collections import deque
 
 ADDRESS = re.compile(r"ws://127\.0\.0\.1:(\d+)")
+REPORT = re.compile(r" peers=\d+ channels=\d+ backlog=\d+ ")
+NUMBER = re.compile(r"([\w.]+)=(\d+)")
 
 
 class DaemonError(Exception):
@@ -29,6 +32,7 @@ class Daemon:
         self.config.write(config)
         self.config.flush()
         self.lines = deque(maxlen=200)
+        self.reports = queue.Queue()
         self.listening = threading.Event()
         self.port = None
         self.terminated = False
@@ -52,6 +56,8 @@ class Daemon:
     def _read(self):
         for line in self.child.stdout:
             self.lines.append(line.rstrip("\n"))
+            if REPORT.search(line):
+                self.reports.put(line)
             found = ADDRESS.search(line)
             if found and self.port is None:
                 self.port = int(found.group(1))
@@ -94,6 +100,15 @@ class Daemon:
             self.child.kill()
         self.child.wait(5)
         self.reader.join(2)
+
+    def counters(self, seconds=10):
+        """Sends SIGUSR1; the numbers of the line that it logs, by name."""
+        self.child.send_signal(signal.SIGUSR1)
+        try:
+            line = self.reports.get(timeout=seconds)
+        except queue.Empty:
+            raise DaemonError(f"no counters within {seconds} s of SIGUSR1; output:\n{self.log()}") from None
+        return {name: int(number) for name, number in NUMBER.findall(line)}
 
     def resident_bytes(self):
         """Resident memory of the relay, in bytes. Counted page by page: `statm` may be off by some hundred KiB."""

@@ -11,7 +11,7 @@ use crate::{
     counters::Disconnect,
     frame::PING_FRAME,
     id::PeerId,
-    limits::Limits,
+    limits::{Limits, TurnBudget},
     peer::Stage,
     wire::{Heard, Wire},
 };
@@ -106,8 +106,13 @@ fn settle(relay: &mut Relay<Link>, now: Instant) {
 }
 
 fn join(relay: &mut Relay<Link>, now: Instant) -> PeerId {
+    join_at(relay, "/room", now)
+}
+
+fn join_at(relay: &mut Relay<Link>, path: &str, now: Instant) -> PeerId {
     let id = relay.open(Link::default(), now).unwrap();
-    say(relay, id, REQUEST);
+    let request = std::str::from_utf8(REQUEST).unwrap().replacen("/room", path, 1);
+    say(relay, id, request.as_bytes());
     turn(relay, now);
     assert!(heard(relay, id).starts_with(b"HTTP/1.1 101 "));
     id
@@ -123,6 +128,30 @@ fn a_message_reaches_the_others_and_not_its_sender() {
     assert_eq!(heard(&mut relay, a), []);
     assert_eq!(relay.backlog_bytes(), 0);
     assert!(!relay.is_busy());
+}
+
+/// P6: nobody waits for more than a turn because of what another channel has to get.
+#[test]
+fn a_crowded_channel_does_not_keep_another_waiting() {
+    let turn_budget = TurnBudget { writes: 10, ..TurnBudget::default() };
+    let (mut relay, now) = start_with(Limits { turn: turn_budget, ..Limits::default() });
+    let speaker = join(&mut relay, now);
+    let crowd = (0..100).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    let pair = [(); 2].map(|()| join_at(&mut relay, "/pair", now));
+    say(&mut relay, speaker, &masked(0x81, b"all"));
+    for n in 0..5 {
+        turn(&mut relay, now);
+        let [from, to] = [pair[n % 2], pair[(n + 1) % 2]];
+        say(&mut relay, from, &masked(0x81, b"you"));
+        turn(&mut relay, now);
+        assert_eq!(heard(&mut relay, to), [0x81, 3, b'y', b'o', b'u'], "message {n} of the pair");
+    }
+    assert!(
+        crowd.iter().any(|id| relay.link_mut(*id).unwrap().output.is_empty()),
+        "the crowd was not served yet"
+    );
+    settle(&mut relay, now);
+    assert!(crowd.iter().all(|id| heard(&mut relay, *id) == [0x81, 3, b'a', b'l', b'l']));
 }
 
 #[test]

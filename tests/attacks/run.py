@@ -1,0 +1,63 @@
+"""Attacks by peers on the real relay: each row of the table for real, in a second or two, with everything counted.
+
+Usage: run.py BINARY [--full | --measure] [--row N]… Python's standard library is enough. Nothing of the ordinary run is
+timed but by deadlines that any machine keeps. `--full` measures afterwards (measure.py) and prints the table; with
+`--measure` nothing else is done.
+"""
+
+import argparse
+import os
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, *(os.path.join(HERE, os.pardir, folder) for folder in ("support", "measure"))]
+
+import ends  # noqa: E402
+import frames  # noqa: E402
+import heads  # noqa: E402
+import measure  # noqa: E402
+import memory  # noqa: E402
+import receivers  # noqa: E402
+from daemon import DaemonError, Tally  # noqa: E402
+from field import Field  # noqa: E402
+from wire import file_limit_up  # noqa: E402
+
+ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS]
+
+
+def fought(binary, attack, keys):
+    """What went wrong under one attack."""
+    with Field(binary, **keys) as field:
+        try:
+            attack(field)
+            field.conclude()
+        except (OSError, DaemonError, ValueError) as error:
+            field.problems.append(f"{type(error).__name__}: {error}")
+            field.problems += [f"    | {line[:300]}" for line in list(field.relay.lines)[-5:]]
+        return field.problems
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("binary")
+    arguments.add_argument("--full", action="store_true")
+    arguments.add_argument("--row", type=int, action="append")
+    arguments.add_argument("--measure", action="store_true", help="nothing but what --full adds")
+    arguments = arguments.parse_args()
+    file_limit_up()
+    tally = Tally()
+    for row, attack, keys in ROWS:
+        if arguments.measure or arguments.row and row not in arguments.row:
+            continue
+        began = time.monotonic()
+        problems = fought(arguments.binary, attack, keys)
+        tally.check(f"row {row} {attack.__name__} ({time.monotonic() - began:.1f} s)", problems)
+    if arguments.full or arguments.measure:
+        measure.run(arguments.binary, tally, arguments.row)
+    tally.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 //! One struct, no globals. Every refusal and every disconnect is counted under exactly one reason (law 12), at the
 //! moment it is decided: `opened` = refused + disconnected + those that are neither yet.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
 /// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
 pub const REFUSED_LABELS: [&str; 12] = [
@@ -29,7 +29,7 @@ pub enum Disconnect {
     PeerClosed,
     /// The peer ended its side without a close frame.
     Eof,
-    /// The connection was reset.
+    /// The connection was reset, or the network gave it up.
     Reset,
     /// The system refused to serve the connection.
     Io,
@@ -76,6 +76,19 @@ impl Disconnect {
         Self::Shutdown,
         Self::Internal,
     ];
+
+    /// What an error of a connection means: its end, or that the system fails us.
+    pub(crate) fn by(error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted | Kind::ConnectionRefused => {
+                Self::Reset
+            }
+            Kind::NotConnected | Kind::TimedOut => Self::Reset,
+            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Self::Reset,
+            _ => Self::Io,
+        }
+    }
 
     /// Whether the relay closes a peer whose own words are in order: then the end of the connection waits for the
     /// peer's close frame.
@@ -335,6 +348,23 @@ mod tests {
         for part in ["accepts=16", "reads=10", "read_bytes=1299", "frames=9", "writes=38", "write_bytes=410"]
         {
             assert!(line.contains(&format!(" most_turn_{part}")), "{part} in {line}");
+        }
+    }
+
+    #[test]
+    fn an_error_ends_a_connection_or_is_the_systems() {
+        use io::ErrorKind as Kind;
+        let table = [
+            (Kind::ConnectionReset, Disconnect::Reset),
+            (Kind::BrokenPipe, Disconnect::Reset),
+            (Kind::TimedOut, Disconnect::Reset),
+            (Kind::HostUnreachable, Disconnect::Reset),
+            (Kind::OutOfMemory, Disconnect::Io),
+            (Kind::Other, Disconnect::Io),
+        ];
+        assert!(!table.is_empty());
+        for (kind, why) in table {
+            assert_eq!(Disconnect::by(&kind.into()), why, "{kind:?}");
         }
     }
 

@@ -20,8 +20,8 @@ pub enum Heard<'a> {
     WouldBlock,
     /// The peer will send nothing more (FIN).
     End,
-    /// The connection is broken (reset, or any error that is not "would block").
-    Failed,
+    /// The connection is broken: reset, or any error that is not "would block".
+    Failed(io::Error),
 }
 
 /// The outside, as the core sees it.

@@ -92,8 +92,8 @@ impl<L> Relay<L> {
                 self.note_refused(id, now);
                 0
             }
-            Err(_) => {
-                self.lost(id, Disconnect::Reset, now);
+            Err(error) => {
+                self.lost(id, Disconnect::by(&error), now);
                 0
             }
         }

@@ -82,7 +82,7 @@ impl<L> Relay<L> {
             }
             Heard::WouldBlock => peer.edge = false,
             Heard::End => self.lost(id, Disconnect::Eof, now),
-            Heard::Failed => self.lost(id, Disconnect::Reset, now),
+            Heard::Failed(error) => self.lost(id, Disconnect::by(&error), now),
         }
         None
     }

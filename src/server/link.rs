@@ -87,7 +87,7 @@ impl Wire<Link> for Sockets {
                 Heard::Bytes { bytes: &self.scratch[..read], drained }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Heard::WouldBlock,
-            Err(_) => Heard::Failed,
+            Err(error) => Heard::Failed(error),
         }
     }
 

@@ -76,7 +76,7 @@ impl Pair {
             }
             Heard::WouldBlock => "WouldBlock".into(),
             Heard::End => "End".into(),
-            Heard::Failed => "Failed".into(),
+            Heard::Failed(_) => "Failed".into(),
         }
     }
 }

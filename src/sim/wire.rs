@@ -99,7 +99,7 @@ impl Net {
     fn read_nothing<'w>(&mut self, socket: usize) -> Heard<'w> {
         let s = &self.sockets[socket];
         let (what, heard) = match (s.broken, s.up.ended) {
-            (true, _) => ("failed", Heard::Failed),
+            (true, _) => ("failed", Heard::Failed(io::ErrorKind::ConnectionReset.into())),
             (_, true) => ("end", Heard::End),
             _ => ("nothing", Heard::WouldBlock),
         };

@@ -1,9 +1,11 @@
 """A relay of our own for one test: started on a free port, found by its first line, ended by its process id.
 
 Owns the child process and its temporary configuration. Promises that `stop` returns within its time and that
-nothing is left running. Knows nothing of WebSocket.
+nothing is left running. Reads the line that SIGUSR1 logs, so that a test can hold counters against its own count
+(`log` must be "info" for that). Knows nothing of WebSocket.
 """
 
+import contextlib
 import os
 import queue
 import re
@@ -13,11 +15,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 
-ADDRESS = re.compile(r"ws://127\.0\.0\.1:(\d+)")
-REPORT = re.compile(r" peers=\d+ channels=\d+ backlog=\d+ ")
-NUMBER = re.compile(r"([\w.]+)=(\d+)")
+ADDRESS = re.compile(r"listens on ws://([\d.]+):(\d+)")
+COUNTERS = re.compile(r"\b(peers=\d+ .*\bopened=\d+ .*)")
+SHARES = ("own memory", "kernel's memory")
+SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 class DaemonError(Exception):
@@ -25,20 +28,28 @@ class DaemonError(Exception):
 
 
 class Daemon:
-    """One running relay. Use as a context manager."""
+    """One running relay. Use as a context manager.
 
-    def __init__(self, binary, config="", start_secs=10):
+    `command` stands before the program's name (`nice`, `ip netns exec …`), `environment` is added to this process's
+    own. A command that forks instead of becoming the program says so with `forks`.
+    """
+
+    def __init__(self, binary, config="", start_secs=10, listen="127.0.0.1:0", command=(), environment=None,
+                 forks=False):
         self.config = tempfile.NamedTemporaryFile("w", prefix="wsrelayd-test-", suffix=".toml")
         self.config.write(config)
         self.config.flush()
         self.lines = deque(maxlen=200)
-        self.reports = queue.Queue()
+        self.lines_in_all = 0
+        self.reports = queue.SimpleQueue()
         self.listening = threading.Event()
         self.port = None
         self.terminated = False
+        began = time.monotonic()
         # One pipe for both outputs: the address line may stand on either.
         self.child = subprocess.Popen(
-            [binary, "--config", self.config.name, "--listen", "127.0.0.1:0"],
+            [*command, binary, "--config", self.config.name, "--listen", listen],
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -52,16 +63,19 @@ class Daemon:
             self.kill()
             how = f"no address line within {start_secs} s" if ended is None else f"it ended at once, exit code {ended}"
             raise DaemonError(f"the relay did not start: {how}; output:\n{self.log()}")
+        self.up_secs = time.monotonic() - began
+        self.pid = only_child(self.child.pid) if forks else self.child.pid
 
     def _read(self):
         for line in self.child.stdout:
             self.lines.append(line.rstrip("\n"))
-            if REPORT.search(line):
-                self.reports.put(line)
-            found = ADDRESS.search(line)
-            if found and self.port is None:
-                self.port = int(found.group(1))
+            self.lines_in_all += 1
+            found = self.port is None and ADDRESS.search(line)
+            if found:
+                self.port = int(found.group(2))
                 self.listening.set()
+            elif found := COUNTERS.search(line):
+                self.reports.put(named_numbers(found.group(1)))
         self.child.wait()
         # Its end of output ends the wait too: a relay that refused to start is reported at once.
         self.listening.set()
@@ -73,12 +87,28 @@ class Daemon:
         """The last lines that the relay wrote."""
         return "\n".join("    | " + line for line in list(self.lines))
 
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def counters(self, seconds=20):
+        """What the line of SIGUSR1 says, by name; what it does not name is 0."""
+        while not self.reports.empty():
+            self.reports.get()
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGUSR1)
+        until = time.monotonic() + seconds
+        while self.child.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(queue.Empty):
+                return self.reports.get(timeout=0.5)
+        ended = "" if self.child.poll() is None else f"; it has exited with {self.child.poll()}"
+        raise DaemonError(f"no counters within {seconds} s of SIGUSR1{ended}; output:\n{self.log()}")
+
     def terminate(self):
         """SIGTERM, once: a second one would ask for an end without manners."""
         if self.terminated or self.child.poll() is not None:
             return
         self.terminated = True
-        self.child.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
 
     def wait(self, seconds):
         """The exit code; `DaemonError` when the relay still runs after `seconds`."""
@@ -97,36 +127,60 @@ class Daemon:
 
     def kill(self):
         if self.child.poll() is None:
-            self.child.kill()
+            # Not yet known to have forked, or the same process: then the child itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(getattr(self, "pid", self.child.pid), signal.SIGKILL)
         self.child.wait(5)
         self.reader.join(2)
 
-    def counters(self, seconds=10):
-        """Sends SIGUSR1; the numbers of the line that it logs, by name."""
-        self.child.send_signal(signal.SIGUSR1)
-        try:
-            line = self.reports.get(timeout=seconds)
-        except queue.Empty:
-            raise DaemonError(f"no counters within {seconds} s of SIGUSR1; output:\n{self.log()}") from None
-        return {name: int(number) for name, number in NUMBER.findall(line)}
-
     def resident_bytes(self):
         """Resident memory of the relay, in bytes. Counted page by page: `statm` may be off by some hundred KiB."""
-        with open(f"/proc/{self.child.pid}/smaps_rollup") as rollup:
+        with open(f"/proc/{self.pid}/smaps_rollup") as rollup:
             return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Rss:"))
 
     def cpu_secs(self):
         """Processor time of the relay so far, in seconds: user and system."""
-        with open(f"/proc/{self.child.pid}/stat") as stat:
+        with open(f"/proc/{self.pid}/stat") as stat:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self):
+        """How many descriptors the relay has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def bounds(self):
+        """What `--check` says this configuration takes at worst, in bytes: its own memory, and the kernel's."""
+        binary = self.child.args[self.child.args.index("--config") - 1]
+        said = subprocess.run([binary, "--check", "--config", self.config.name], check=True, capture_output=True,
+                              text=True, timeout=30).stdout
+        found = [re.search(rf"^{name} +([\d.]+) (\w+) at worst", said, re.M) for name in SHARES]
+        return [round(float(one[1]) * SIZES[one[2]]) for one in found]
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.kill()
-        self.config.close()
+        # A test may have deleted it.
+        with contextlib.suppress(FileNotFoundError):
+            self.config.close()
+
+
+def named_numbers(line):
+    """`name=value …` as a mapping that knows every other name as 0."""
+    return Counter({name: int(value) for name, value in re.findall(r"([\w.]+)=(\d+)", line)})
+
+
+def only_child(pid, seconds=10):
+    """The one process that `pid` has started, once it is there."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            found = children.read().split()
+        if found:
+            return int(found[0])
+        time.sleep(0.01)
+    raise DaemonError(f"process {pid} has started no other")
 
 
 class Tally:

@@ -1,0 +1,147 @@
+"""A line that goes dead without a word: row 27 of the fault matrix.
+
+The relay and its peers stand in two network namespaces of our own, joined by one pair of virtual interfaces. Taking the
+peers' end down loses everything in silence, as a pulled cable or a phone in a tunnel does: no FIN, no RST.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import subprocess
+import time
+
+from crowd import Crowd
+from daemon import Daemon
+from scene import PATIENCE_SECS, Baseline, idle_problems, note, settled
+
+NEW_NET = 0x4000_0000
+INTERVAL_SECS, TIMEOUT_SECS = 2, 1
+COUNT = 10
+CONFIG = f'ping_interval = "{INTERVAL_SECS}s"\npong_timeout = "{TIMEOUT_SECS}s"\nclose_timeout = "1s"\n'
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
+
+
+class Line:
+    """Two namespaces and the line between them. Use as a context manager; nothing of it is left."""
+
+    def __init__(self):
+        # Names of interfaces have 15 letters at most.
+        self.here, self.there = (f"ws{os.getpid()}{end}" for end in "ab")
+
+    def __enter__(self):
+        try:
+            for name in (self.here, self.there):
+                ip("netns", "add", name)
+            ip("link", "add", self.here, "netns", self.here, "type", "veth", "peer", "name", self.there, "netns",
+               self.there)
+            # What is said to a namespace's own address goes by its loopback.
+            ip("-n", self.here, "link", "set", "lo", "up")
+            for name, address in ((self.here, "10.77.0.1/24"), (self.there, "10.77.0.2/24")):
+                ip("-n", name, "address", "add", address, "dev", name)
+                ip("-n", name, "link", "set", name, "up")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for name in (self.here, self.there):
+            with contextlib.suppress(subprocess.SubprocessError):
+                ip("netns", "del", name)
+
+    def cut(self):
+        ip("-n", self.there, "link", "set", self.there, "down")
+
+    @contextlib.contextmanager
+    def inside(self, name):
+        """This thread stands in a namespace: a socket that is made now belongs to it for ever."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{name}") as away:
+            if libc.setns(away.fileno(), NEW_NET):
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                yield
+            finally:
+                libc.setns(home.fileno(), NEW_NET)
+
+
+class Ends:
+    """Peers at both ends of the line. Half of the far ones are told nothing, the others stand on a channel that never
+    rests."""
+
+    def __init__(self, line, near, far):
+        self.near, self.far = near, far
+        self.home = near.join(2, "/flowing", inside=lambda: line.inside(line.here))
+        self.lost = far.join(2 * COUNT, lambda n: f"/{('quiet', 'flowing')[n % 2]}",
+                             inside=lambda: line.inside(line.there))
+
+    def flow(self, text=b"x" * 500):
+        self.near.say(self.home[0], text)
+        self.near.rest(0.02)
+        self.far.serve()
+
+    def heard(self):
+        return sum(bool(one.messages) for one in self.lost)
+
+    def noticed(self, relay):
+        """After how many seconds each of the lost was gone."""
+        began, gone = time.monotonic(), []
+        while len(gone) < 2 * COUNT and time.monotonic() < began + PATIENCE_SECS:
+            self.flow()
+            ended = relay.counters()["disconnects.ping_timeout"]
+            gone += [time.monotonic() - began] * (ended - len(gone))
+        return gone
+
+    def near_problems(self):
+        """Whether those at home still hear each other."""
+        self.flow(b"still here")
+        heard = self.near.run(lambda: self.home[1].messages[-1:] == [b"still here"], PATIENCE_SECS)
+        return [] if heard else [f"beside them: {self.home[1].told()}"]
+
+
+def in_time(gone):
+    """Not too early, not too late, and all of them."""
+    if len(gone) < 2 * COUNT:
+        return [f"only {len(gone)} of {2 * COUNT} were noticed"]
+    allowed = INTERVAL_SECS + TIMEOUT_SECS + 1
+    note(f"noticed {gone[0]:.1f} to {gone[-1]:.1f} s after the cut, {allowed} s being promised")
+    problems = [f"one was blamed after {gone[0]:.1f} s"] if gone[0] < TIMEOUT_SECS - 0.2 else []
+    # Another machine's load may add to what is promised, but not as much again.
+    return problems + ([f"one was noticed after {gone[-1]:.1f} s only"] if gone[-1] > 2 * allowed else [])
+
+
+def dead_line(binary, tally, full):
+    """Row 27: peers that the line has swallowed are gone in time, whether something is on its way to them or not."""
+    with contextlib.ExitStack() as stack:
+        try:
+            line = stack.enter_context(Line())
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"skipped: row 27: no network namespaces: {getattr(error, 'stderr', None) or error}", flush=True)
+            return
+        command = ["ip", "netns", "exec", line.here]
+        relay = stack.enter_context(Daemon(binary, CONFIG, listen="10.77.0.1:0", command=command))
+        far, near = (stack.enter_context(Crowd(relay.port, "10.77.0.1", sources=False)) for _ in range(2))
+        base = Baseline(relay)
+        ends = Ends(line, near, far)
+        for _ in range(20):
+            ends.flow()
+        told = far.run(lambda: ends.heard() == COUNT, PATIENCE_SECS)
+        problems = [] if told else [f"{ends.heard()} of {COUNT} had heard anything before the cut"]
+        line.cut()
+        problems += in_time(ends.noticed(relay)) + ends.near_problems()
+        problems += settled(relay, 2, serve=ends.flow)[1]
+        near.close()
+        problems += base.problems(disconnects__ping_timeout=2 * COUNT) + idle_problems(relay)
+    tally.check(f"row 27: {2 * COUNT} peers behind a dead line are gone in time, half of them with data on the way",
+                problems)
+
+
+def without_ip(binary, tally, full):
+    print("skipped: row 27: there is no ip, or this is not root", flush=True)
+
+
+ALL = [dead_line] if shutil.which("ip") and os.geteuid() == 0 else [without_ip]

@@ -70,6 +70,14 @@ impl Handshake {
     }
 }
 
+#[cfg(any(test, feature = "simulation"))]
+impl Handshake {
+    /// Memory held.
+    pub(crate) fn held(&self) -> usize {
+        self.head.held()
+    }
+}
+
 const KEY: &str = "the request needs one Sec-WebSocket-Key, the base64 of 16 bytes";
 const PROTOCOL: &str = "Sec-WebSocket-Protocol is not a list of tokens";
 

@@ -19,7 +19,8 @@
 //! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
-//! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network.
+//! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
+//! and what holds all of them against any bytes at all stands in `fuzz/` (tests only).
 //!
 //! # The turn
 //!
@@ -66,6 +67,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "simulation"))]
+extern crate self as wsrelayd; // for what a test program takes too
+
 mod backlog;
 mod canary;
 mod channel;
@@ -73,6 +77,9 @@ pub mod config;
 mod control;
 pub mod counters;
 mod frame;
+#[cfg(any(test, feature = "simulation"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod handshake;
 pub mod id;
 pub mod limits;

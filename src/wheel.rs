@@ -144,5 +144,7 @@ fn slot_of(tick: u64) -> usize {
     (tick % SLOTS) as usize
 }
 
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) mod model;
 #[cfg(test)]
 mod tests;

@@ -1,167 +1,19 @@
 //! The scanner and tungstenite against each other: random streams, valid, invalid and mutated, in random pieces.
 //!
-//! On one side scanner and decoder, step by step; on the other tungstenite alone, over the whole stream. They must
-//! agree on every message and on every error, except where the scanner is stricter or earlier on purpose:
-//! - a length that is not minimal (in a control frame any long form), a surplus fragment, a forbidden close code:
-//!   tungstenite lets these pass;
-//! - any breach shown by bytes of a frame that never comes whole: tungstenite still waits;
-//! - a frame that breaks two rules: the scanner names the one whose byte comes first. tungstenite looks at the size
-//!   before reserved bits, mask and place in the message, and at the reason of a close frame but not at its code.
+//! What they must agree on, and where the scanner is stricter on purpose, is said where they are compared.
 
+#[allow(dead_code, reason = "the fuzz target needs more of it")]
+#[path = "../src/fuzz/agree.rs"]
+mod agree;
 mod frames;
 
-use frames::{Length, any_frame, plain, read_once, would_block};
+use frames::{Length, any_frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use tungstenite::{Error, Message};
-use wsrelayd::pipe::Decoder;
-use wsrelayd::scanner::{Breach, FrameLimits, Scanner, Step};
-
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// All was taken and more is expected.
-    Open,
-    /// With a close frame.
-    Closed,
-    /// With this close code; on our side, by this breach too.
-    Refused(u16, Option<Breach>),
-}
-
-/// What came of a stream: messages, what was written, and the end.
-#[derive(Debug)]
-struct Outcome {
-    messages: Vec<Message>,
-    output: Vec<u8>,
-    end: End,
-    /// Bytes passed before the byte that was refused, when fed byte by byte; else all of them.
-    passed: usize,
-}
-
-/// Scanner and decoder, over pieces of the lengths given, again and again.
-fn ours(stream: &[u8], limits: FrameLimits, lengths: &[usize]) -> Outcome {
-    let mut scanner = Scanner::default();
-    let mut decoder = Decoder::new(limits.max_message);
-    let mut outcome = Outcome { messages: vec![], output: vec![], end: End::Open, passed: 0 };
-    for length in lengths.iter().cycle() {
-        let end = stream.len().min(outcome.passed + length);
-        while outcome.passed < end {
-            let piece = &stream[outcome.passed..end];
-            let (passed, step) = match scanner.scan(piece, limits) {
-                Ok(step) => step,
-                Err(breach) => return Outcome { end: End::Refused(breach.code(), Some(breach)), ..outcome },
-            };
-            let decoded = decoder.decode(&piece[..passed], &mut outcome.output);
-            let message = decoded.expect("what the scanner passes, tungstenite takes");
-            assert!(passed > 0 && is_same_kind(step, message.as_ref()), "{step:?} but {message:?}");
-            outcome.messages.extend(message);
-            outcome.passed += passed;
-            if matches!(step, Step::Close(_)) {
-                return Outcome { end: End::Closed, ..outcome };
-            }
-        }
-        if end == stream.len() {
-            break;
-        }
-    }
-    assert!(!scanner.is_between_messages() || scanner.unfinished() == 0);
-    outcome
-}
-
-fn is_same_kind(step: Step, message: Option<&Message>) -> bool {
-    match (step, message) {
-        (Step::More, None) | (Step::Message, Some(Message::Text(_) | Message::Binary(_))) => true,
-        (Step::Ping, Some(Message::Ping(_))) | (Step::Pong, Some(Message::Pong(_))) => true,
-        (Step::Close(None), Some(Message::Close(None))) => true,
-        // tungstenite has not heard of 1014 and says 1002 instead.
-        (Step::Close(Some(1014)), Some(Message::Close(Some(frame)))) => u16::from(frame.code) == 1002,
-        (Step::Close(Some(code)), Some(Message::Close(Some(frame)))) => u16::from(frame.code) == code,
-        _ => false,
-    }
-}
-
-/// tungstenite alone, up to a close frame or an error.
-fn theirs(stream: &[u8], limits: FrameLimits) -> Outcome {
-    let mut context = plain(Some(limits.max_message));
-    let (mut messages, mut output, mut left) = (vec![], vec![], stream.len());
-    let end = loop {
-        let (read, after) = read_once(&mut context, &stream[stream.len() - left..], &mut output);
-        left = after;
-        match read {
-            Ok(message) => messages.push(message),
-            Err(_) if would_block(&read) => break End::Open,
-            Err(Error::Protocol(_)) => break End::Refused(1002, None),
-            Err(Error::Utf8(_)) => break End::Refused(1007, None),
-            Err(Error::Capacity(_)) => break End::Refused(1009, None),
-            Err(error) => panic!("{error}"),
-        }
-        if matches!(messages.last(), Some(Message::Close(_))) {
-            break End::Closed;
-        }
-    };
-    Outcome { messages, output, end, passed: stream.len() }
-}
-
-/// The frame that the byte at `at` belongs to: whether it is whole, and the length that it declares. Reads frames
-/// in one piece, like nobody else here.
-fn frame_around(stream: &[u8], at: usize) -> (bool, u64) {
-    let mut start = 0u128;
-    loop {
-        let Some(&[_, second, ref rest @ ..]) = stream.get(start as usize..) else { return (false, 0) };
-        let width = match second & 0x7F {
-            127 => 8,
-            126 => 2,
-            _ => 0,
-        };
-        let Some(field) = rest.get(..width) else { return (false, 0) };
-        let long = field.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
-        let length = if width == 0 { u64::from(second & 0x7F) } else { long };
-        let mask = if second & 0x80 == 0 { 0 } else { 4 };
-        let end = start + 2 + width as u128 + mask + u128::from(length);
-        if (at as u128) < end.max(start + 2) {
-            return (end <= stream.len() as u128, length);
-        }
-        start = end;
-    }
-}
-
-/// Asserts that both agree, as far as they should, and names the case.
-fn compare(
-    stream: &[u8],
-    limits: FrameLimits,
-    ours: &Outcome,
-    theirs: &Outcome,
-) -> Result<String, TestCaseError> {
-    prop_assert!(theirs.messages.starts_with(&ours.messages), "{ours:?} {theirs:?}");
-    prop_assert!(theirs.output.starts_with(&ours.output) || ours.output.starts_with(&theirs.output));
-    let End::Refused(code, Some(breach)) = ours.end else {
-        prop_assert_eq!((&ours.messages, ours.end), (&theirs.messages, theirs.end));
-        return Ok(format!("{:?}", ours.end));
-    };
-    let (is_whole, declared) = frame_around(stream, ours.passed);
-    let is_oversize = declared > limits.max_message as u64;
-    let is_passed_by_theirs = match breach.token() {
-        "fragment-flood" | "protocol: length not minimal" => true,
-        "protocol: control frame too long" => declared <= 125,
-        _ => false,
-    };
-    let is_close_code = breach.token() == "protocol: close code not allowed";
-    let agreed = match theirs.end {
-        _ if is_passed_by_theirs => true,
-        End::Closed => is_close_code,
-        _ if theirs.messages.len() > ours.messages.len() => false,
-        End::Refused(theirs, _) if theirs == code => true,
-        End::Refused(1009, _) => code == 1002 && is_oversize,
-        End::Refused(1007, _) => is_close_code,
-        End::Open => !is_whole,
-        End::Refused(..) => false,
-    };
-    prop_assert!(agreed, "{:?} against {:?}, frame whole: {}", ours, theirs, is_whole);
-    Ok(format!("{} {:?}", breach.token(), theirs.end))
-}
+use wsrelayd::scanner::FrameLimits;
 
 fn texts() -> impl Strategy<Value = Vec<u8>> {
     let valid = "[a-z é世🌍\u{7ff}\u{800}\u{ffff}\u{10000}]{0,40}".prop_map(String::into_bytes);
@@ -243,21 +95,6 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn check(
-    stream: &[u8],
-    limits: FrameLimits,
-    lengths: &[usize],
-    seen: &RefCell<BTreeMap<String, u32>>,
-) -> TestCaseResult {
-    let by_byte = ours(stream, limits, &[1]);
-    let by_piece = ours(stream, limits, lengths);
-    prop_assert_eq!((&by_piece.messages, by_piece.end), (&by_byte.messages, by_byte.end));
-    prop_assert_eq!(&by_piece.output, &by_byte.output);
-    let case = compare(stream, limits, &by_byte, &theirs(stream, limits))?;
-    *seen.borrow_mut().entry(case).or_default() += 1;
-    Ok(())
-}
-
 /// Cases that a run must have met, or it has proved nothing.
 const MUST_BE_SEEN: [&str; 12] = [
     "Open",
@@ -276,13 +113,15 @@ const MUST_BE_SEEN: [&str; 12] = [
 
 #[test]
 fn scanner_and_tungstenite_agree_on_every_stream() {
-    let seen = RefCell::new(BTreeMap::new());
+    let seen = RefCell::new(BTreeMap::<String, u32>::new());
     let config = Config { cases: 8000, failure_persistence: None, ..Config::default() };
     let limits =
         (prop_oneof![2 => Just(10_000usize), 1 => 0..150usize], prop_oneof![3 => Just(100u32), 1 => 1..5u32]);
     TestRunner::new(config)
         .run(&(streams(), limits, vec(1..40usize, 1..5)), |(stream, (max_message, max_frames), lengths)| {
-            check(&stream, FrameLimits { max_message, max_frames }, &lengths, &seen)
+            let (case, _) = agree::check(&stream, FrameLimits { max_message, max_frames }, &lengths);
+            *seen.borrow_mut().entry(case).or_default() += 1;
+            Ok(())
         })
         .unwrap();
     let seen = seen.into_inner();

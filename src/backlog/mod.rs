@@ -10,8 +10,10 @@
 
 mod block;
 mod cursor;
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) mod model;
 #[cfg(test)]
-mod model;
+mod tests;
 
 use crate::{
     canary::{self, Canary},

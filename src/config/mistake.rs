@@ -123,7 +123,10 @@ impl Spot {
         let before = &text[..start];
         let line_at = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = text[line_at..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
-        let end = text.floor_char_boundary(place.end).clamp(start, (line_at + line.len()).max(start));
+        // The LF of a CR LF is a place behind the line's end: the mark stands right after its last letter.
+        let line_end = line_at + line.len();
+        let start = start.min(line_end);
+        let end = text.floor_char_boundary(place.end).clamp(start, line_end);
         let column = text[line_at..start].chars().count();
         let width = text[start..end].chars().count();
         Self::cut(before.matches('\n').count() + 1, line, column, width)
@@ -182,6 +185,7 @@ mod tests {
             ("\té = 1", 6..7, "f, line 1, column 6: wrong\n  |\n1 |  é = 1\n  |      ^"),
             ("a = ", 4..4, "f, line 1, column 5: wrong\n  |\n1 | a =\n  |     ^"),
             ("a =\n", 4..4, "f, line 1, column 4: wrong\n  |\n1 | a =\n  |    ^"),
+            ("a = \"\r\nb", 6..7, "f, line 1, column 6: wrong\n  |\n1 | a = \"\n  |      ^"),
             ("a = [\n1,\n]", 4..10, "f, line 1, column 5: wrong\n  |\n1 | a = [\n  |     ^"),
             ("\u{1b}[1m", 0..1, "f, line 1, column 1: wrong\n  |\n1 | \u{fffd}[1m\n  | ^"),
             ("", 0..0, "f, line 1, column 1: wrong\n  |\n1 |\n  | ^"),

@@ -118,7 +118,7 @@ impl RawConfig {
     }
 
     /// Reads the text of a file that may not be UTF-8.
-    fn parse(bytes: Vec<u8>) -> Self {
+    pub(crate) fn parse(bytes: Vec<u8>) -> Self {
         let mut raw = Self::default();
         match String::from_utf8(bytes) {
             Ok(text) => raw.take_document(&text),
@@ -137,8 +137,11 @@ impl RawConfig {
         text.clone_into(&mut self.text);
         let (document, errors) = DeTable::parse_recoverable(text);
         let broken: Vec<_> = errors.iter().map(|error| self.take_error(error)).collect();
-        let is_whole =
-            |place: Range<usize>| !broken.iter().any(|line| place.start < line.end && line.start < place.end);
+        // What the parser puts where a value is missing has no place: it would end before its key.
+        let is_whole = |place: Range<usize>| {
+            place.start < place.end
+                && !broken.iter().any(|line| place.start < line.end && line.start < place.end)
+        };
         for (name, value) in document.get_ref() {
             if is_whole(name.span().start..value.span().end) {
                 self.take(name, value);

@@ -68,6 +68,12 @@ impl Head {
         *self = Self { place: Place::End, ..Self::default() };
     }
 
+    /// Memory held.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// What came so far.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -34,7 +34,8 @@ pub struct Limits {
     /// Memory of input that no complete message has come of yet, of all peers. Above half of it taken by input that
     /// is read and not decoded: peers wait unread. Above it: whose message was begun first is closed, 1013.
     pub max_inflight_read: usize,
-    /// Memory of all backlogs together. Above it: senders wait, then the peer furthest back is closed, 1013.
+    /// Memory of all backlogs together. Above seven eighths of it: senders wait, then the peer furthest back is closed,
+    /// 1013. The last eighth is for the rest of the frame that such a peer has begun to get.
     pub max_backlog: usize,
     /// Lag of a peer whose socket refuses bytes. Above it: `on_slow`, at once.
     pub max_lag: usize,

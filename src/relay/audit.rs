@@ -79,7 +79,7 @@ impl<L> Relay<L> {
         if self.inflight.total() > self.limits.max_inflight_read {
             return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
         }
-        if self.backlog_bytes() > self.limits.max_backlog && self.due.is_empty() {
+        if self.is_backlog_full() && self.due.is_empty() {
             return Err("the backlogs are over their budget and nobody is due".into());
         }
         Ok(())

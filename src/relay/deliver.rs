@@ -243,7 +243,7 @@ impl<L> Relay<L> {
     /// socket takes bytes is not among them: it is due, and its senders wait (`is_barred`). Nor is one that stands
     /// before nothing that is not due to such a peer anyway: its end would free nothing.
     fn keep_backlog_budget(&mut self, now: Instant) {
-        if self.backlog_bytes() <= self.limits.max_backlog {
+        if !self.is_backlog_full() {
             return;
         }
         let pinned = |peer: &Peer<L>| {
@@ -254,7 +254,7 @@ impl<L> Relay<L> {
             self.roster.iter().filter_map(|(id, peer)| Some((pinned(peer)?, id))).collect::<Vec<_>>();
         back.sort_unstable_by(|a, b| b.cmp(a));
         for (_, id) in back {
-            if self.backlog_bytes() <= self.limits.max_backlog {
+            if !self.is_backlog_full() {
                 return;
             }
             match self.roster.get(id).map(|peer| &peer.stage) {
@@ -262,6 +262,13 @@ impl<L> Relay<L> {
                 _ => self.give_free(id, now),
             }
         }
+    }
+
+    /// Whether the backlogs have spent their budget, but for an eighth: that is for the rests of frames that those who
+    /// are cut off have begun to get. The block that holds such a rest is often not free before others are cut off too.
+    pub(super) fn is_backlog_full(&self) -> bool {
+        let max = self.limits.max_backlog;
+        self.channels.allocated() > max - max / 8
     }
 
     /// Over the budget for unfinished input, those whose messages were begun first are closed: whoever means to finish

@@ -159,7 +159,7 @@ impl<L> Relay<L> {
 
     /// Whether an open peer must wait although it is owed a read; if its channel keeps it waiting, it waits there.
     fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
-        let full = self.backlog_bytes() > self.limits.max_backlog;
+        let full = self.is_backlog_full();
         let crowded = self.inflight.left_over > self.limits.max_inflight_read / 2;
         let hold = self.limits.hold as u64;
         let Some(peer) = self.roster.get_mut(id) else { return false };

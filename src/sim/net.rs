@@ -147,6 +147,11 @@ impl Socket {
         !self.up.bytes.is_empty()
     }
 
+    /// Takes so little at a time that much takes long.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.down.capacity < 1000
+    }
+
     /// Room at which a kernel calls a full socket writable again.
     fn is_writable(&self) -> bool {
         self.down.room() >= (self.down.capacity / 3).max(1)

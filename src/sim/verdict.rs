@@ -140,8 +140,9 @@ impl Case<'_> {
             || self.client.breach.is_some()
             || self.client.said_close.is_some()
             || self.client.has_shut;
-        // Closed for memory, it is owed what was accepted before, which may take longer than a close.
-        let owed = self.is_input_scarce();
+        // Closed for memory, it is owed what was accepted before, which may take longer than a close where little
+        // passes at a time.
+        let owed = self.is_input_scarce() && self.socket.is_narrow();
         *cut || *turned_away || self.was_slow() || !reads_all || talks_on || owed
     }
 

@@ -3,9 +3,11 @@
 use super::*;
 use crate::limits::OnSlow;
 
-/// A frame of `len` bytes, for which a small header does not do.
+/// A frame of `len` bytes, for which the smallest header does not do.
 fn big(len: usize) -> Vec<u8> {
-    [&[0x82, 0xFF][..], &(len as u64).to_be_bytes(), &[0; 4], &vec![b'x'; len]].concat()
+    let wide = (len as u64).to_be_bytes();
+    let (form, length) = if len > 0xFFFF { (0xFF, &wide[..]) } else { (0xFE, &wide[6..]) };
+    [&[0x82, form][..], length, &[0; 4], &vec![b'x'; len]].concat()
 }
 
 fn send(relay: &mut Relay<Link>, id: PeerId, frames: &[u8], now: Instant) {
@@ -118,4 +120,27 @@ fn a_peer_that_takes_what_it_is_offered_is_not_slow_however_much_it_lacks() {
     assert_eq!(gone_as_slow(&relay), 0);
     settle(&mut relay, now + Duration::from_secs(24));
     assert_eq!(relay.counters().deliveries, 1 + 1200 * 8);
+}
+
+/// Law 8: those who lack the same frames are cut off together, and each is told, although the first cut frees nothing.
+#[test]
+fn all_who_are_evicted_from_one_channel_are_told_so() {
+    let limits = Limits { max_backlog: 2 << 20, max_lag: 4 << 20, soft_lag: 4 << 20, ..Limits::default() };
+    let (mut relay, now) = start_with(limits);
+    let sender = join(&mut relay, now);
+    let stuck = (0..10).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    // Each has begun to get the first frame when it takes nothing more.
+    stuck.iter().for_each(|id| relay.link_mut(*id).unwrap().room = Some(100));
+    (0..120).for_each(|_| send(&mut relay, sender, &big(20 << 10), now));
+    let memory = relay.counters().disconnected(Disconnect::Memory);
+    assert_eq!((memory, relay.counters().undelivered_closes), (10, 0));
+    assert!(relay.backlog_bytes() <= 2 << 20);
+    for id in stuck {
+        relay.link_mut(id).unwrap().room = None;
+        relay.writable(id, now);
+        settle(&mut relay, now);
+        let got = heard(&mut relay, id);
+        assert_eq!(got.len(), 4 + (20 << 10) + 4 + "memory".len(), "the begun frame, and the close frame");
+        assert!(got.ends_with(b"\x88\x08\x03\xf5memory"));
+    }
 }

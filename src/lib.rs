@@ -16,11 +16,12 @@
 //! | 3 | `signals` `config/` `logging/` | signals as events; the file, read and checked; a log that never blocks |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
-//! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` | parts that know nobody |
+//! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
 //! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
-//! and what holds all of them against any bytes at all stands in `fuzz/` (tests only).
+//! and what holds all of them against any bytes at all stands in `fuzz/` (tests only). Where the code asks
+//! `canary::sings`, a known bug can be let loose in tests; in a release the answer is a constant no.
 //!
 //! # The turn
 //!
@@ -61,7 +62,7 @@
 //! 12. Every refusal and every disconnect is counted under exactly one reason; the sums match.
 //! 13. A peer whose socket always takes what it is offered is never disconnected or skipped for slowness.
 //!
-//! `relay/audit.rs` recomputes 1, 6, 9, 10 and 12 after every simulated turn, `sim/` holds what each client received
+//! Which test fails without which law is in `tests/README.md`. `relay/audit.rs` recomputes 1, 6, 9, 10 and 12 after every simulated turn, `sim/` holds what each client received
 //! against 5, 7, 8, 11 and 13 and counts the work of each turn; 2 and 4 follow from who is given the `Wire`, 3 from
 //! `clippy.toml` and `tests/manners.py`.
 

@@ -34,8 +34,8 @@ NOT_THE_CORE = re.compile(r"\baudit|\bis_ending\b|over_hold|Channels::over\b|is_
                           r"Relay<L>::lag\b|impl fmt::|Slices<'a>::bytes\b|has_decoder|Scanner::frame_remaining")
 # What takes longer than all the rest, or tests what is not looked at here.
 SKIPPED_TESTS = ["config", "logging", "server", "signals", "fuzz", "canaries", "conformance", "two_thousand",
-                 "ten_thousand_peers", "five_thousand", "work_is_linear", "each_pair_of_slots"]
-SEEDS = "0..150"
+                 "ten_thousand_peers", "five_thousand", "work_is_linear", "each_pair_of_slots", "equal_senders"]
+SEEDS = "0..40"
 
 
 def files_of(rooms):
@@ -57,7 +57,7 @@ def library_alone(folder):
     with open(os.path.join(ROOT, "Cargo.toml"), encoding="utf-8") as manifest:
         text = re.sub(r"\[\[example\]\]\n(?:\w.*\n)+", "", manifest.read())
     with open(os.path.join(folder, "Cargo.toml"), "w", encoding="utf-8") as manifest:
-        manifest.write(text)
+        manifest.write(text.replace("[features]", "[lib]\ndoctest = false\n\n[features]"))
     return folder
 
 
@@ -99,14 +99,16 @@ def try_all(part, names, out, jobs):
     skips = [argument for test in SKIPPED_TESTS for argument in ("--skip", test)]
     folder = os.path.join(out, part)
     os.makedirs(folder, exist_ok=True)
-    environment = os.environ | {"CARGO_PROFILE_TEST_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_DEBUG": "0",
-                                "WSRELAYD_SEED": SEEDS, "PROPTEST_CASES": "64", "RUST_BACKTRACE": "0"}
+    environment = os.environ | {"CARGO_PROFILE_TEST_OPT_LEVEL": "0", "CARGO_PROFILE_TEST_DEBUG": "0",
+                                "WSRELAYD_SEED": SEEDS, "PROPTEST_CASES": "64", "RUST_BACKTRACE": "0",
+                                # For --fail-fast.
+                                "RUSTC_BOOTSTRAP": "1"}
     # Each job has a tree and a target directory of its own.
     environment.pop("CARGO_TARGET_DIR", None)
     tree = library_alone(os.path.join(folder, "tree"))
     run = subprocess.Popen(
-        command("-j", str(jobs), "-o", folder, "--timeout", "60", "--build-timeout", "300", *files, *chosen,
-                "--", "--lib", "--", *skips, folder=tree),
+        command("-j", str(jobs), "-o", folder, "--timeout", "60", "--build-timeout", "90", *files, *chosen,
+                "--", "--lib", "--", "-Zunstable-options", "--fail-fast", *skips, folder=tree),
         env=environment, stdout=subprocess.DEVNULL)
     began = time.monotonic()
     while run.poll() is None:

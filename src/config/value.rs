@@ -160,12 +160,17 @@ pub(super) fn write_addresses(addresses: &[SocketAddr]) -> String {
     format!("[{}]", addresses.join(", "))
 }
 
+/// What the parser takes for a number need not be one where it has found a mistake.
+fn number_as_written(text: &str) -> String {
+    format!("the number {}", cut(&text.escape_debug().to_string()))
+}
+
 /// What stands where something else was expected.
 pub(super) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => quote(text),
-        DeValue::Integer(number) => format!("the number {}", cut(&number.to_string())),
-        DeValue::Float(number) => format!("the number {}", cut(&number.to_string())),
+        DeValue::Integer(number) => number_as_written(&number.to_string()),
+        DeValue::Float(number) => number_as_written(&number.to_string()),
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Datetime(_) => "a date or a time".to_owned(),
         DeValue::Array(_) => "a list".to_owned(),

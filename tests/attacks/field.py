@@ -27,10 +27,10 @@ SMALLEST_FRAME = 6
 # What a turn may do (`TurnBudget` in src/limits.rs), and by how much the last peer that it serves may go beyond.
 MOST_OF_A_TURN = {
     "most_turn_accepts": 16,
-    "most_turn_reads": 1000,
+    "most_turn_reads": 500,
     "most_turn_read_bytes": (4 << 20) + SCRATCH,
     "most_turn_frames": (16 << 10) + 1024 + SCRATCH // SMALLEST_FRAME,
-    "most_turn_writes": 1000,
+    "most_turn_writes": 500,
     "most_turn_write_bytes": (8 << 20) + SCRATCH,
 }
 

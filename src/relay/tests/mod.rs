@@ -2,6 +2,7 @@
 
 mod laws;
 mod rfc;
+mod rooms;
 mod share;
 mod slow;
 mod times;

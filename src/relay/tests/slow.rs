@@ -144,3 +144,21 @@ fn all_who_are_evicted_from_one_channel_are_told_so() {
         assert!(got.ends_with(b"\x88\x08\x03\xf5memory"));
     }
 }
+
+#[test]
+fn a_lag_that_was_made_good_is_forgiven() {
+    let quiet = Duration::from_secs(3600);
+    let limits = Limits { soft_lag: 1000, ping_interval: quiet, stall_timeout: quiet, ..Limits::default() };
+    let (mut relay, a, b, now) = pair(limits, 0);
+    let at = |secs| now + Duration::from_secs(secs);
+    // Of ten seconds that are allowed, six; then it has everything; then six again, and at last eleven.
+    for (begin, end, gone) in [(0, 6, 0), (7, 13, 0), (14, 25, 1)] {
+        send(&mut relay, a, &big(5000), at(begin));
+        turn(&mut relay, at(end));
+        assert_eq!(gone_as_slow(&relay), gone, "{begin} to {end} s");
+        relay.link_mut(b).unwrap().room = None;
+        relay.writable(b, at(end));
+        settle(&mut relay, at(end));
+        relay.link_mut(b).unwrap().room = Some(0);
+    }
+}

@@ -37,7 +37,7 @@
 //! ```
 //!
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
-//! writing side is still to be ended); channels are served in rotation. It is on **`unread`** exactly when it is owed a
+//! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`** exactly when it is owed a
 //! read, because a readable edge was not spent or input is left over, and its channel does not keep it waiting, of
 //! which more than `hold` bytes were not yet offered to somebody who would take them. Who waits for that stands on a
 //! list of the channel's, and comes back to `unread` as soon as there is room. Over a budget for memory a peer stays on

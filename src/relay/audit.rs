@@ -79,6 +79,9 @@ impl<L> Relay<L> {
         if self.inflight.total() > self.limits.max_inflight_read {
             return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
         }
+        if self.copied > self.limits.max_backlog / 8 {
+            return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
+        }
         if self.is_backlog_full() && self.due.is_empty() {
             return Err("the backlogs are over their budget and nobody is due".into());
         }

@@ -66,7 +66,6 @@ impl<L> Relay<L> {
                 bytes += self.serve(id, now, wire);
             }
         }
-        self.due.end();
     }
 
     /// One write, or the end of writing. Says how many bytes were taken.
@@ -189,14 +188,13 @@ impl<L> Relay<L> {
         }
         let Some(seat) = &peer.seat else { return };
         if seat.cursor.is_within_frame() {
-            let room = self.limits.max_backlog.saturating_sub(self.backlog_bytes());
             match self
                 .roster
                 .get(id)
                 .and_then(|peer| peer.seat.as_ref())
                 .and_then(|seat| self.small_rest(seat))
             {
-                Some(rest) if rest.len() <= room => {
+                Some(rest) if self.has_room_for(&rest) => {
                     self.copy(id, &rest);
                     self.pass_rest(id);
                 }
@@ -269,6 +267,11 @@ impl<L> Relay<L> {
     pub(super) fn is_backlog_full(&self) -> bool {
         let max = self.limits.max_backlog;
         self.channels.allocated() > max - max / 8
+    }
+
+    /// Whether there is room for one more such rest.
+    pub(super) fn has_room_for(&self, rest: &[u8]) -> bool {
+        self.copied + rest.len() <= self.limits.max_backlog / 8
     }
 
     /// Over the budget for unfinished input, those whose messages were begun first are closed: whoever means to finish

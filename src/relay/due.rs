@@ -1,76 +1,87 @@
 //! The `due` list: who is to be written to, in the order in which they are served.
 //!
-//! Owns one queue for each channel, the lanes, and serves them in rotation: a channel of ten thousand peers, served in
-//! slices over many turns, delays those of another channel by one write at a time and not by all of its own. Within a
-//! lane the longest waiting come first. Leaves to others: who belongs on the list (law 10), and the budgets.
+//! Owns two queues that are served by turns, so that each has at least half of every turn's writes: one for the first
+//! few of each channel that wait, and for those who have no channel yet or any more; the other for the rest of crowded
+//! channels. So a channel of ten thousand peers, served in slices over many turns, does not keep a pair on another one
+//! waiting, and thousands of pairs do not keep the crowd waiting, nor newcomers: nobody waits more than twice as long
+//! as in one queue of all. Leaves to others: who belongs on the list (law 10), and the budgets.
 
 use crate::{channel::ChannelId, id::PeerId};
 use std::collections::VecDeque;
 
-/// A lane that has room for more gives its memory back when it is empty.
-const KEEP: usize = 64;
+/// So many of one channel may wait among the few.
+const FEW: u32 = 4;
 
-/// The peers that are due, by lane.
+/// One who is due, and its channel's place in `waiting`.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: PeerId,
+    channel: Option<ChannelId>,
+}
+
+/// The peers that are due.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// One for those without a channel, then one for each channel that ever was in its place.
-    lanes: Vec<VecDeque<PeerId>>,
-    /// The lanes that hold somebody, each once, in the order in which they are served.
-    rotation: VecDeque<usize>,
-    /// Between `begin` and `end`: who came meanwhile, for the next turn.
-    later: Option<Vec<(usize, PeerId)>>,
+    few: VecDeque<Entry>,
+    crowd: VecDeque<Entry>,
+    /// How many of each channel stand among the few.
+    waiting: Vec<u32>,
+    /// How many of each queue are to be served in this turn, at most: those who were there when it began.
+    left: (usize, usize),
+    /// The crowd comes next.
+    crowd_next: bool,
 }
 
 impl Due {
     pub(super) fn is_empty(&self) -> bool {
-        self.rotation.is_empty()
+        self.few.is_empty() && self.crowd.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PeerId> {
-        self.rotation.iter().flat_map(|lane| &self.lanes[*lane])
+        self.few.iter().chain(&self.crowd).map(|entry| &entry.id)
     }
 
-    /// Puts a peer behind the others of its channel.
+    /// Puts a peer behind the others.
     pub(super) fn push(&mut self, channel: Option<ChannelId>, id: PeerId) {
-        let lane = channel.map_or(0, |channel| channel as usize + 1);
-        match &mut self.later {
-            Some(later) => later.push((lane, id)),
-            None => self.enter(lane, id),
+        let entry = Entry { id, channel };
+        match self.waiting_of(channel) {
+            Some(waiting) if *waiting == FEW => self.crowd.push_back(entry),
+            waiting => {
+                waiting.into_iter().for_each(|waiting| *waiting += 1);
+                self.few.push_back(entry);
+            }
         }
     }
 
-    fn enter(&mut self, lane: usize, id: PeerId) {
-        if lane >= self.lanes.len() {
-            self.lanes.resize_with(lane + 1, VecDeque::new);
+    fn waiting_of(&mut self, channel: Option<ChannelId>) -> Option<&mut u32> {
+        let place = channel? as usize;
+        if place >= self.waiting.len() {
+            self.waiting.resize(place + 1, 0);
         }
-        if self.lanes[lane].is_empty() {
-            self.rotation.push_back(lane);
-        }
-        self.lanes[lane].push_back(id);
+        self.waiting.get_mut(place)
     }
 
-    /// From here to `end`, `pop` gives each peer once at most, however often it is put back.
+    /// From here on `pop` gives those who are there now, each once, however often it is put back.
     pub(super) fn begin(&mut self) {
-        self.later = Some(Vec::new());
+        self.left = (self.few.len(), self.crowd.len());
     }
 
-    pub(super) fn end(&mut self) {
-        for (lane, id) in self.later.take().unwrap_or_default() {
-            self.enter(lane, id);
-        }
-    }
-
-    /// The next one of the next lane.
+    /// The next one of this turn.
     pub(super) fn pop(&mut self) -> Option<PeerId> {
-        let lane = self.rotation.pop_front()?;
-        let queue = &mut self.lanes[lane];
-        let id = queue.pop_front();
-        if !queue.is_empty() {
-            self.rotation.push_back(lane);
-        } else if queue.capacity() > KEEP {
-            *queue = VecDeque::new();
+        self.crowd_next = !self.crowd_next;
+        if self.left.1 > 0 && (self.crowd_next || self.left.0 == 0) {
+            self.left.1 -= 1;
+            return self.crowd.pop_front().map(|entry| entry.id);
         }
-        id
+        self.left.0 = self.left.0.checked_sub(1)?;
+        let entry = self.few.pop_front()?;
+        self.waiting_of(entry.channel).into_iter().for_each(|waiting| *waiting -= 1);
+        Some(entry.id)
+    }
+
+    /// Nobody is left anywhere: nothing is kept for nobody.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -78,46 +89,47 @@ impl Due {
 mod tests {
     use super::*;
 
-    fn peer(slot: u32) -> PeerId {
-        PeerId { slot, serial: 0 }
+    fn push(due: &mut Due, channel: Option<ChannelId>, slots: std::ops::Range<u32>) {
+        slots.for_each(|slot| due.push(channel, PeerId { slot, serial: 0 }));
     }
 
     fn popped(due: &mut Due, most: usize) -> Vec<u32> {
+        due.begin();
         std::iter::from_fn(|| due.pop()).take(most).map(|id| id.slot).collect()
     }
 
     #[test]
-    fn channels_are_served_in_rotation_and_their_peers_in_order() {
+    fn the_first_of_each_channel_and_the_crowd_are_served_by_turns() {
         let mut due = Due::default();
-        (0..5).for_each(|slot| due.push(Some(7), peer(slot)));
-        (10..12).for_each(|slot| due.push(Some(0), peer(slot)));
-        due.push(None, peer(20));
-        assert_eq!(due.iter().count(), 8);
-        assert_eq!(popped(&mut due, 4), [0, 10, 20, 1]);
-        // Those who come later wait for no more than one of each other channel.
-        due.push(Some(3), peer(30));
-        assert_eq!(popped(&mut due, 9), [11, 2, 30, 3, 4]);
+        push(&mut due, Some(7), 0..10);
+        push(&mut due, Some(0), 20..22);
+        push(&mut due, None, 30..31);
+        assert_eq!(due.iter().count(), 13);
+        assert_eq!(popped(&mut due, 8), [4, 0, 5, 1, 6, 2, 7, 3]);
+        // There is room among the few again, behind those who were there before.
+        push(&mut due, Some(7), 40..45);
+        assert_eq!(popped(&mut due, 20), [8, 20, 9, 21, 44, 30, 40, 41, 42, 43]);
         assert!(due.is_empty());
     }
 
     #[test]
     fn who_is_put_back_while_others_are_served_comes_in_the_next_turn() {
         let mut due = Due::default();
-        (0..3).for_each(|slot| due.push(Some(0), peer(slot)));
+        push(&mut due, Some(0), 0..7);
         due.begin();
-        let first = due.pop().unwrap();
-        due.push(Some(0), first);
-        due.push(Some(1), peer(9));
-        assert_eq!(popped(&mut due, 9), [1, 2]);
-        due.end();
-        assert_eq!(popped(&mut due, 9), [0, 9]);
+        let first = [due.pop(), due.pop()].map(Option::unwrap);
+        first.into_iter().for_each(|id| due.push(Some(0), id));
+        let rest = std::iter::from_fn(|| due.pop()).map(|id| id.slot).collect::<Vec<_>>();
+        assert_eq!((first.map(|id| id.slot), rest), ([4, 0], vec![5, 1, 6, 2, 3]));
+        assert_eq!(popped(&mut due, 9).len(), 2);
     }
 
     #[test]
-    fn a_long_lane_gives_its_memory_back() {
+    fn nothing_is_kept_for_nobody() {
         let mut due = Due::default();
-        (0..10_000).for_each(|slot| due.push(None, peer(slot)));
+        push(&mut due, Some(5000), 0..10_000);
         assert_eq!(popped(&mut due, 10_000).len(), 10_000);
-        assert_eq!(due.lanes[0].capacity(), 0);
+        due.forget();
+        assert_eq!((due.waiting.capacity(), due.few.capacity(), due.crowd.capacity()), (0, 0, 0));
     }
 }

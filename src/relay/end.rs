@@ -112,9 +112,7 @@ impl<L> Relay<L> {
         self.unseat(id);
         match rest {
             _ if !within_frame => {}
-            Some(rest) if self.backlog_bytes() + rest.len() <= self.limits.max_backlog => {
-                self.copy(id, &rest)
-            }
+            Some(rest) if self.has_room_for(&rest) => self.copy(id, &rest),
             _ => {
                 self.counters.undelivered_closes += 1;
                 return self.gone(id, true, now);
@@ -277,6 +275,9 @@ impl<L> Relay<L> {
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });
                 grave(Buried { id, link: peer.link, reset });
             }
+        }
+        if self.roster.len() == 0 {
+            self.due.forget();
         }
     }
 }

@@ -9,7 +9,7 @@
 //! | `hear.rs` | 3 | input is read, decoded and published |
 //! | `expire.rs` | 4 | pings and deadlines |
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
-//! | `due.rs` | | the list that deliver works off, by channel |
+//! | `due.rs` | | the list that deliver works off |
 //! | `end.rs` | all | how a peer comes to its end; `bury`, phase 6, frees the slots |
 
 #[cfg(any(test, feature = "simulation"))]

@@ -37,3 +37,58 @@ fn a_sender_waits_for_those_who_were_not_yet_offered_what_it_said() {
         assert_eq!(heard(&mut relay, id).len(), 3 * 122);
     }
 }
+
+/// P6 and P7 from the other side: nobody waits more than twice as long as in one queue of all, whoever else is busy.
+#[test]
+fn many_busy_pairs_keep_neither_a_crowd_nor_newcomers_waiting() {
+    let turn_budget = TurnBudget { writes: 10, ..TurnBudget::default() };
+    let (mut relay, now) = start_with(Limits { turn: turn_budget, ..Limits::default() });
+    let crowd = (0..100).map(|_| join_at(&mut relay, "/crowd", now)).collect::<Vec<_>>();
+    let pairs = (0..50).flat_map(|n| [(); 2].map(|()| format!("/pair{n}")));
+    let pairs = pairs.map(|path| join_at(&mut relay, &path, now)).collect::<Vec<_>>();
+    let newcomers = (0..100).map(|_| relay.open(Link::default(), now).unwrap()).collect::<Vec<_>>();
+    newcomers.iter().for_each(|id| say(&mut relay, *id, REQUEST));
+    say(&mut relay, crowd[0], &masked(0x82, b"all"));
+    // 300 are due, ten a turn: a fair round has thirty turns.
+    for _ in 0..60 {
+        pairs.iter().for_each(|id| say(&mut relay, *id, &masked(0x82, b"you")));
+        turn(&mut relay, now);
+    }
+    let waits = |relay: &mut Relay<Link>, ids: &[PeerId]| {
+        ids.iter().filter(|id| relay.link_mut(**id).unwrap().output.is_empty()).count()
+    };
+    let waiting = [&crowd[1..], &pairs, &newcomers].map(|ids| waits(&mut relay, ids));
+    assert_eq!(waiting, [0, 0, 0], "of the crowd, the pairs, the newcomers");
+}
+
+/// Law 9: what is copied for those who were cut off counts against the budget, however many there are.
+#[test]
+fn the_rests_of_those_who_were_cut_off_stay_within_their_share() {
+    let max_backlog = 8 << 20;
+    let limits = Limits { max_backlog, max_lag: 512 << 10, soft_lag: 512 << 10, ..Limits::default() };
+    let (mut relay, now) = start_with(limits);
+    let word = {
+        let len = 60_u16 << 10;
+        [&[0x82, 0xFE][..], &len.to_be_bytes(), &[0; 4], &vec![7; len.into()]].concat()
+    };
+    let speak = |relay: &mut Relay<Link>, id: PeerId, times: usize| {
+        for _ in 0..times {
+            say(relay, id, &word);
+            settle(relay, now);
+            assert!(relay.backlog_bytes() <= max_backlog, "{} bytes", relay.backlog_bytes());
+        }
+    };
+    let sender = join_at(&mut relay, "/one", now);
+    for _ in 0..140 {
+        let stuck = join_at(&mut relay, "/one", now);
+        relay.link_mut(stuck).unwrap().room = Some(100);
+    }
+    speak(&mut relay, sender, 10);
+    assert!(relay.counters().disconnected(Disconnect::SlowConsumer) == 140 && relay.copied > 0);
+    for n in 0..40 {
+        let [from, to] = [(); 2].map(|()| join_at(&mut relay, &format!("/two{n}"), now));
+        relay.link_mut(to).unwrap().room = Some(0);
+        speak(&mut relay, from, 8);
+    }
+    assert!(relay.counters().disconnected(Disconnect::Memory) > 0);
+}

@@ -79,7 +79,7 @@ impl<L> Relay<L> {
         if self.inflight.total() > self.limits.max_inflight_read {
             return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
         }
-        if self.copied > self.limits.max_backlog / 8 {
+        if self.copied > self.share_for_rests() {
             return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
         }
         if self.is_backlog_full() && self.due.is_empty() {

@@ -8,7 +8,7 @@ use crate::{
     channel::ChannelId,
     counters::Disconnect,
     id::PeerId,
-    limits::OnSlow,
+    limits::{Limits, OnSlow},
     news::Event,
     peer::{Peer, Reading, Stage},
     slices::Slices,
@@ -262,16 +262,21 @@ impl<L> Relay<L> {
         }
     }
 
-    /// Whether the backlogs have spent their budget, but for an eighth: that is for the rests of frames that those who
-    /// are cut off have begun to get. The block that holds such a rest is often not free before others are cut off too.
-    pub(super) fn is_backlog_full(&self) -> bool {
-        let max = self.limits.max_backlog;
-        self.channels.allocated() > max - max / 8
+    /// What of the backlogs' budget is for the rests of frames that those who are cut off have begun to get: an eighth,
+    /// and one message at least. The block that holds such a rest is often not free before others are cut off too.
+    pub(super) fn share_for_rests(&self) -> usize {
+        let Limits { max_backlog, max_message, .. } = self.limits;
+        (max_backlog / 8).max(max_message).min(max_backlog / 2)
     }
 
-    /// Whether there is room for one more such rest.
+    /// Whether the backlogs have spent all the rest of their budget.
+    pub(super) fn is_backlog_full(&self) -> bool {
+        self.channels.allocated() > self.limits.max_backlog - self.share_for_rests()
+    }
+
+    /// Whether there is room for one more rest of a frame.
     pub(super) fn has_room_for(&self, rest: &[u8]) -> bool {
-        self.copied + rest.len() <= self.limits.max_backlog / 8
+        self.copied + rest.len() <= self.share_for_rests()
     }
 
     /// Over the budget for unfinished input, those whose messages were begun first are closed: whoever means to finish

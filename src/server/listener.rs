@@ -54,6 +54,10 @@ pub(super) struct Doors {
     doors: Vec<Door>,
     pause: Pause,
     throttle: Throttle,
+    /// Accepts that failed, so far.
+    errors: u64,
+    /// Pauses that followed, so far.
+    pauses: u64,
 }
 
 #[derive(Debug)]
@@ -65,7 +69,8 @@ struct Door {
 
 impl Doors {
     pub(super) fn new() -> Self {
-        Self { doors: Vec::new(), pause: Pause::default(), throttle: Throttle::default() }
+        let (pause, throttle) = (Pause::default(), Throttle::default());
+        Self { doors: Vec::new(), pause, throttle, errors: 0, pauses: 0 }
     }
 
     /// Registers a listener under `token`. Its tokens count up from 0, in the order of the calls.
@@ -107,6 +112,11 @@ impl Doors {
         self.pause.until
     }
 
+    /// Accepts that failed, and pauses that followed, so far.
+    pub(super) fn troubles(&self) -> (u64, u64) {
+        (self.errors, self.pauses)
+    }
+
     /// A descriptor came free: no event tells so, and the pause would only cost time.
     pub(super) fn retry(&mut self) {
         self.pause.until = None;
@@ -126,6 +136,7 @@ impl Doors {
             let listener = &door.listener;
             let round = admit(budget, || listener.accept(), &mut open);
             door.owed = !round.emptied;
+            self.errors += round.errors as u64;
             if round.accepted > 0 {
                 self.pause.delay = PAUSE;
             }
@@ -134,6 +145,7 @@ impl Doors {
             }
             if round.exhausted {
                 self.pause.begin(now);
+                self.pauses += 1;
                 // What one listener lacks, the others lack too.
                 return;
             }
@@ -172,6 +184,8 @@ impl Pause {
 #[derive(Debug, Default)]
 struct Round {
     accepted: usize,
+    /// Accepts that failed, "would block" apart.
+    errors: usize,
     /// The listener has said "would block": its next connection comes with an event.
     emptied: bool,
     /// It is of no use to ask again at once.
@@ -196,6 +210,7 @@ fn admit<S>(budget: usize, mut accept: impl FnMut() -> io::Result<S>, mut open: 
                     return round;
                 }
                 round.error = Some(error);
+                round.errors += 1;
                 round.exhausted = verdict == Verdict::Exhausted;
                 if round.exhausted {
                     return round;

@@ -51,20 +51,20 @@ fn run(budget: usize, script: &[Option<Errno>]) -> (Round, usize) {
 fn a_round_goes_on_stops_and_never_spins() {
     let lost = Some(Errno::CONNABORTED);
     let lack = Some(Errno::MFILE);
-    // budget, answers, and then: accepted, emptied, exhausted
+    // budget, answers, and then: accepted, emptied, exhausted, errors
     let table = [
-        (16, &[][..], (0, true, false)),
-        (16, &[None, None], (2, true, false)),
-        (2, &[None, None], (2, false, false)),
-        (16, &[lost, None, lost, None], (2, true, false)),
-        (16, &[None, lack, None], (1, false, true)),
-        (3, &[lost, lost, None], (1, false, false)),
-        (3, &[lost, lost, lost], (0, false, true)),
+        (16, &[][..], (0, true, false, 0)),
+        (16, &[None, None], (2, true, false, 0)),
+        (2, &[None, None], (2, false, false, 0)),
+        (16, &[lost, None, lost, None], (2, true, false, 2)),
+        (16, &[None, lack, None], (1, false, true, 1)),
+        (3, &[lost, lost, None], (1, false, false, 2)),
+        (3, &[lost, lost, lost], (0, false, true, 3)),
     ];
     assert!(!table.is_empty());
     for (budget, script, expected) in table {
         let (round, opened) = run(budget, script);
-        assert_eq!((round.accepted, round.emptied, round.exhausted), expected, "{script:?}");
+        assert_eq!((round.accepted, round.emptied, round.exhausted, round.errors), expected, "{script:?}");
         assert_eq!(round.accepted, opened);
     }
 }

@@ -218,7 +218,11 @@ impl Server {
         let (relay, counters) = (&self.relay, self.relay.counters());
         let (peers, channels, backlog) = (relay.peers(), relay.channels(), relay.backlog_bytes());
         let inflight = relay.inflight_bytes();
-        log::info!("peers={peers} channels={channels} backlog={backlog} inflight={inflight} {counters}");
+        let (accept_errors, accept_pauses) = self.doors.troubles();
+        log::info!(
+            "peers={peers} channels={channels} backlog={backlog} inflight={inflight} {counters} \
+             accept_errors={accept_errors} accept_pauses={accept_pauses}"
+        );
     }
 
     fn stop(&mut self, now: Instant) {

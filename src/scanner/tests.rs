@@ -250,3 +250,22 @@ fn every_breach_has_a_code_a_token_and_a_label() {
         assert_eq!((breach.code(), breach.token(), breach.label()), (code, token, label));
     }
 }
+
+#[test]
+fn what_decoding_may_take_is_three_times_as_much_in_fragments() {
+    let limits = FrameLimits { max_message: 1000, max_frames: 10 };
+    let mut scanner = Scanner::default();
+    let mut after = |mut bytes: &[u8]| {
+        while !bytes.is_empty() {
+            let (used, _) = scanner.scan(bytes, limits).unwrap();
+            bytes = &bytes[used..];
+        }
+        scanner.footprint()
+    };
+    let [whole, first, second, last] =
+        [(0x82, 100), (0x02, 100), (0x00, 50), (0x80, 0)].map(|(byte, len)| frame(byte, &vec![7; len]));
+    assert_eq!([after(&whole[..20]), after(&whole[20..])], [100, 0]);
+    assert_eq!([after(&first[..20]), after(&first[20..])], [100, 300]);
+    assert_eq!([after(&second[..20]), after(&second[20..])], [450, 450]);
+    assert_eq!(after(&last), 0);
+}

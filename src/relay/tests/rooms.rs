@@ -92,3 +92,21 @@ fn the_rests_of_those_who_were_cut_off_stay_within_their_share() {
     }
     assert!(relay.counters().disconnected(Disconnect::Memory) > 0);
 }
+
+#[test]
+fn what_everybody_has_holds_no_sender() {
+    let turn_budget = TurnBudget { writes: 1, ..TurnBudget::default() };
+    let (mut relay, now) = start_with(Limits { hold: 1000, turn: turn_budget, ..Limits::default() });
+    let [sender, ..] = [(); 4].map(|()| join(&mut relay, now));
+    let word = masked(0x82, &[7; 100]);
+    for _ in 0..20 {
+        say(&mut relay, sender, &word);
+        settle(&mut relay, now);
+    }
+    // More than `hold` lies behind them; what lies before the three who are served one a turn is little.
+    for said in 21..=23 {
+        say(&mut relay, sender, &word);
+        turn(&mut relay, now);
+        assert_eq!((relay.counters().messages_in, relay.counters().held), (said, 0));
+    }
+}

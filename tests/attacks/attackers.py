@@ -39,14 +39,15 @@ class Attack:
 
 
 def slowloris(port, stop, _):
-    head, sockets = request("/slow", port), []
+    head, sockets, n = request("/slow", port), [], 0
     while not stop.is_set():
         while len(sockets) < SLOW_SOCKETS:
             s = socket.create_connection(("127.0.0.1", port))
             s.setblocking(False)
             sockets.append(s)
         for s in sockets:
-            drip(s, head)
+            drip(s, head, n)
+        n += 1
         stop.wait(1)
     for s in sockets:
         s.close()

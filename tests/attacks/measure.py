@@ -13,8 +13,8 @@ import statistics
 import time
 
 from attackers import ATTACKS
-from field import MOST_OF_A_TURN, PATIENCE_SECS, formula_bytes, peak_bytes, reached, toml
-from daemon import Daemon
+from field import PATIENCE_SECS, formula_bytes, peak_bytes, reached, toml
+from daemon import Daemon, over_budget, trace
 from receivers import Crowd
 from wire import CLOSE, TEXT, Frames, frame, open_socket
 
@@ -127,9 +127,7 @@ class Result:
             yield f"a turn took {cpu} µs of processor time, above {MOST_TURN_MICROS}"
         if self.peak > self.most:
             yield f"{self.peak} bytes resident at most, above {self.most:.0f}"
-        for name, most in MOST_OF_A_TURN.items():
-            if self.counters[name] > most:
-                yield f"{name} is {self.counters[name]}, above {most}"
+        yield from over_budget(self.counters)
         if not self.attack.struck(self.counters):
             yield f"this was no attack: {self.counters}"
 
@@ -149,9 +147,8 @@ HEADS = ["row", "attack", "p50 alone, ms", "p50 beside", "p99 alone", "p99 besid
          "accepts", "reads", "bytes read", "frames", "writes", "bytes written", "peak memory, MiB", "bound, MiB"]
 
 
-def measured(binary, attack):
-    """One attack on a relay of its own."""
-    own, other = cores()
+def measured(binary, attack, own, other):
+    """One attack on a relay of its own, on a core of its own; all else is on the other one."""
     result = Result(attack)
     with Daemon(binary, toml(attack.keys)) as relay:
         pin(relay, own)
@@ -175,19 +172,21 @@ def measured(binary, attack):
 
 def run(binary, tally, rows=None):
     """Measures all attacks, or those of some rows, and prints the table."""
-    everywhere = os.sched_getaffinity(0)
+    # Chosen once: what is free later is the core that the first attack left to this process.
+    everywhere, (own, other) = os.sched_getaffinity(0), cores()
     lines = []
     for attack in ATTACKS:
         if rows and attack.row not in rows:
             continue
         try:
-            result = measured(binary, attack)
+            result = measured(binary, attack, own, other)
             problems = list(result.problems())
             lines.append(result.line())
-        except OSError as error:
-            problems = [f"{type(error).__name__}: {error}"]
+        except Exception:
+            problems = trace()
+        finally:
+            os.sched_setaffinity(0, everywhere)
         tally.check(f"measured: row {attack.row} {attack.label}", problems)
-    os.sched_setaffinity(0, everywhere)
     print("\n".join(["", "| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|", *lines, ""]))
     print(f"A message from one of the pair to the other, medians of {ROUNDS} rounds of {ROUND_SECS:.0f} s; and what a "
           "turn did at most.")

@@ -20,7 +20,7 @@ import heads  # noqa: E402
 import measure  # noqa: E402
 import memory  # noqa: E402
 import receivers  # noqa: E402
-from daemon import DaemonError, Tally  # noqa: E402
+from daemon import Tally, trace, unwind_on_term  # noqa: E402
 from field import Field  # noqa: E402
 from wire import file_limit_up  # noqa: E402
 
@@ -29,14 +29,22 @@ ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS]
 
 def fought(binary, attack, keys):
     """What went wrong under one attack."""
-    with Field(binary, **keys) as field:
-        try:
-            attack(field)
-            field.conclude()
-        except (OSError, DaemonError, ValueError) as error:
-            field.problems.append(f"{type(error).__name__}: {error}")
-            field.problems += [f"    | {line[:300]}" for line in list(field.relay.lines)[-5:]]
-        return field.problems
+    try:
+        with Field(binary, **keys) as field:
+            return fought_in(field, attack)
+    except Exception:
+        return trace()
+
+
+def fought_in(field, attack):
+    try:
+        attack(field)
+        field.conclude()
+    except Exception:
+        last = [f"    | {line[:300]}" for line in list(field.relay.lines)[-5:]]
+        # In front, for a tally shows the first ones only.
+        return [*trace(), *last, *field.problems]
+    return field.problems
 
 
 def main():
@@ -47,6 +55,7 @@ def main():
     arguments.add_argument("--measure", action="store_true", help="nothing but what --full adds")
     arguments = arguments.parse_args()
     file_limit_up()
+    unwind_on_term()
     tally = Tally()
     for row, attack, keys in ROWS:
         if arguments.measure or arguments.row and row not in arguments.row:

@@ -29,11 +29,12 @@ def silent(binary, tally, full):
         if not crowd.run(lambda: all(one.ended for one in mutes), PATIENCE_SECS):
             problems.append(f"{sum(not one.ended for one in mutes)} silent connections are still there")
         lasted = [one.ended_at - opened_at[one] for one in mutes if one.ended]
-        note(f"silent for {min(lasted):.1f} to {max(lasted):.1f} s, the deadline being {timeout_secs} s; "
+        first, last = min(lasted, default=0), max(lasted, default=0)
+        note(f"silent for {first:.1f} to {last:.1f} s, the deadline being {timeout_secs} s; "
              f"{time.monotonic() - began:.1f} s in all")
         problems += [one.told() for one in mutes if (one.status, one.ended) != (408, "fin")]
-        if min(lasted) < timeout_secs - 0.2:
-            problems.append(f"one was closed after {min(lasted):.2f} s")
+        if first < timeout_secs - 0.2:
+            problems.append(f"one was closed after {first:.2f} s")
         problems += [] if crowd.joined() == count // 100 else [f"{crowd.joined()} joined meanwhile"]
         crowd.close()
         problems += base.problems(refused__handshake_timeout=count, joined=count // 100) + base.memory_problems()

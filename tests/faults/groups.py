@@ -5,7 +5,10 @@ Owns the group's folder, and removes it. Promises: the relay is inside before it
 
 import contextlib
 import os
+import re
 import time
+
+from daemon import lives
 
 MOUNT = "/sys/fs/cgroup/memory"
 
@@ -21,6 +24,15 @@ def own_folder():
     return None
 
 
+def sweep(parent):
+    """Removes the groups that runs that were killed have left; one in which something still runs stays."""
+    for name in os.listdir(parent):
+        ours = re.fullmatch(r"wsrelayd-test-(\d+)-\d+", name)
+        if ours and not lives(ours[1]):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(parent, name))
+
+
 class Group:
     """A memory group. Use as a context manager; `command` goes before the program."""
 
@@ -28,6 +40,7 @@ class Group:
         parent = own_folder()
         if parent is None:
             raise PermissionError("no memory control group of version 1")
+        sweep(parent)
         self.folder = os.path.join(parent, f"wsrelayd-test-{os.getpid()}-{time.monotonic_ns()}")
         os.mkdir(self.folder)
         try:

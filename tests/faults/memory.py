@@ -14,6 +14,7 @@ from wire import BINARY, frame
 # What one turn may bring in before the budgets are looked at again.
 TURN_INPUT = 4 << 20
 SMALL_BUFFER = 4096
+BUDGET = 16 << 20
 
 
 def announced(binary, tally, full):
@@ -96,11 +97,10 @@ def at_rest(relay, crowd):
 
 def all_stopped(binary, tally, full):
     """Row 22: five hundred stopped receivers; those furthest back go first, with 1013."""
-    budget = 16 << 20
     with Daemon(binary, STOPPED) as relay, Pair(relay) as pair, Crowd(relay.port) as crowd:
         base, problems = Baseline(relay), []
         far, near = Rooms(crowd, "far", 20, 5), Rooms(crowd, "near", 80, 5)
-        fill_until(relay, far, lambda c: c["backlog"] > budget * 3 // 4, problems, payload=bytes(16 << 10))
+        fill_until(relay, far, lambda c: c["backlog"] > BUDGET * 3 // 4, problems, payload=bytes(16 << 10))
         # A budget that is spent by the near ones takes from the far ones.
         fill_until(relay, near, lambda c: c["disconnects.memory"], problems, payload=bytes(16 << 10))
         counters = at_rest(relay, crowd)
@@ -110,10 +110,10 @@ def all_stopped(binary, tally, full):
         crowd.run(lambda: sum(bool(one.closed or one.ended) for one in crowd.clients) >= evicted, PATIENCE_SECS)
         told = [sum(one.closed == "1013 memory" for one in rooms.receivers) for rooms in (far, near)]
         note(f"{evicted} evicted, {told[0]} of the far were told so; "
-             f"backlogs came to {mib(counters['peak_backlog'])} of {mib(budget)}")
+             f"backlogs came to {mib(counters['peak_backlog'])} of {mib(BUDGET)}")
         if told != [evicted, 0]:
             problems.append(f"{evicted} were evicted; {told} of the far and the near were told so")
-        if counters["peak_backlog"] > budget + TURN_INPUT:
+        if counters["peak_backlog"] > BUDGET + TURN_INPUT:
             problems.append(f"the backlogs came to {mib(counters['peak_backlog'])}")
         problems += pair.beat() + base.memory_problems()
         crowd.close()
@@ -131,8 +131,11 @@ def tiny(binary, tally, full):
         counters = fill_until(relay, rooms, lambda c: c["backlog"] > enough or c["disconnects.memory"], problems,
                               payload=b"ten bytes!", times=2000)
         grown = relay.resident_bytes() - base.resident
-        messages = counters["messages_in"]
-        note(f"{messages} messages of 10 bytes: {mib(counters['backlog'])} counted, {mib(grown)} resident")
+        messages, peak = counters["messages_in"], counters["peak_backlog"]
+        note(f"{messages} messages of 10 bytes: {mib(counters['backlog'])} counted, {mib(peak)} at most, "
+             f"{mib(grown)} resident")
+        if not enough < peak <= BUDGET + TURN_INPUT:
+            problems.append(f"the backlogs came to {mib(peak)} of {mib(BUDGET)}")
         # A sender's own decoder and its unread input are the peers' share, not the backlog's.
         if grown > counters["backlog"] + counters["inflight"] + len(crowd.clients) * (19 << 10):
             problems.append(f"{mib(grown)} for a backlog of {mib(counters['backlog'])}")

@@ -25,7 +25,7 @@ import life  # noqa: E402
 import lines  # noqa: E402
 import memory  # noqa: E402
 import worst  # noqa: E402
-from daemon import DaemonError, Tally  # noqa: E402
+from daemon import Tally, trace, unwind_on_term  # noqa: E402
 from wire import file_limit_up  # noqa: E402
 
 SUBJECTS = [doors, calls, lines, memory, worst, life, clocks]
@@ -36,8 +36,8 @@ def run(test, binary, tally, full):
     began = time.monotonic()
     try:
         test(binary, tally, full)
-    except (DaemonError, OSError) as error:
-        tally.check(f"{test.__name__} runs to its end", [repr(error)])
+    except Exception:
+        tally.check(f"{test.__name__} runs to its end", trace())
     print(f"    {test.__name__}: {time.monotonic() - began:.1f} s", flush=True)
 
 
@@ -48,6 +48,7 @@ def main():
     arguments.add_argument("--full", action="store_true")
     arguments = arguments.parse_intermixed_args()
     file_limit_up()
+    unwind_on_term()
     tests = [test for subject in SUBJECTS for test in subject.ALL]
     unknown = set(arguments.names) - {test.__name__ for test in tests}
     if unknown:

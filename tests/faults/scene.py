@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import time
 
+from daemon import over_budget
 from wire import BINARY, CLOSE, PING, PONG, Frames, frame, open_socket
 
 # Long enough for a loaded machine: what is asserted is that something happens, not how soon.
@@ -98,8 +99,10 @@ class Baseline:
         self.before = relay.counters()
 
     def problems(self, leaked=0, **grown):
-        """Everything as it was, and the counters grown by exactly `grown` (a dot in a name is written `__`)."""
+        """Everything as it was, the counters grown by exactly `grown` (a dot in a name is written `__`), and no turn
+        did more than it may."""
         counters, problems = settled(self.relay, self.peers)
+        problems += over_budget(counters)
         expected = self.descriptors + leaked
         if self.relay.descriptors() != expected:
             problems.append(f"{self.relay.descriptors()} descriptors instead of {expected}")

@@ -6,6 +6,7 @@ nothing is left running. Reads the line that SIGUSR1 logs, so that a test can ho
 """
 
 import contextlib
+import multiprocessing
 import os
 import queue
 import re
@@ -15,11 +16,24 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter, deque
 
 ADDRESS = re.compile(r"listens on ws://([\d.]+):(\d+)")
 COUNTERS = re.compile(r"\b(peers=\d+ .*\bopened=\d+ .*)")
 SHARES = ("own memory", "kernel's memory")
+SCRATCH_BYTES = 64 << 10
+SMALLEST_FRAME_BYTES = 6
+
+# What a turn may do (`TurnBudget` in src/limits.rs), and by how much the last peer that it serves may go beyond.
+MOST_OF_A_TURN = {
+    "most_turn_accepts": 16,
+    "most_turn_reads": 500,
+    "most_turn_read_bytes": (4 << 20) + SCRATCH_BYTES,
+    "most_turn_frames": (16 << 10) + 1024 + SCRATCH_BYTES // SMALLEST_FRAME_BYTES,
+    "most_turn_writes": 500,
+    "most_turn_write_bytes": (8 << 20) + SCRATCH_BYTES,
+}
 SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -58,13 +72,22 @@ class Daemon:
         )
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        if not self.listening.wait(start_secs) or self.port is None:
-            ended = self.child.poll()
-            self.kill()
-            how = f"no address line within {start_secs} s" if ended is None else f"it ended at once, exit code {ended}"
-            raise DaemonError(f"the relay did not start: {how}; output:\n{self.log()}")
-        self.up_secs = time.monotonic() - began
-        self.pid = only_child(self.child.pid) if forks else self.child.pid
+        try:
+            self._await_address(start_secs)
+            self.up_secs = time.monotonic() - began
+            self.pid = only_child(self.child.pid) if forks else self.child.pid
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _await_address(self, seconds):
+        if self.listening.wait(seconds) and self.port is not None:
+            return
+        ended = self.child.poll()
+        # Its last words are read when it is gone.
+        self.kill()
+        how = f"no address line within {seconds} s" if ended is None else f"it ended at once, exit code {ended}"
+        raise DaemonError(f"the relay did not start: {how}; output:\n{self.log()}")
 
     def _read(self):
         for line in self.child.stdout:
@@ -181,6 +204,35 @@ def only_child(pid, seconds=10):
             return int(found[0])
         time.sleep(0.01)
     raise DaemonError(f"process {pid} has started no other")
+
+
+def over_budget(counters):
+    """A line for each kind of work of which some turn did more than it may."""
+    for name, most in MOST_OF_A_TURN.items():
+        if counters[name] > most:
+            yield f"{name} is {counters[name]}, above {most}"
+
+
+def trace():
+    """The error that is being dealt with, and where it comes from: lines for a tally."""
+    return traceback.format_exc().rstrip().split("\n")[-16:]
+
+
+def unwind_on_term():
+    """From now on SIGTERM ends this process through its `with` blocks, so that nothing they own is left."""
+    signal.signal(signal.SIGTERM, leave)
+
+
+def leave(*_):
+    # A child that is stopped would be waited for without end.
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.exit(143)
+
+
+def lives(pid):
+    """Whether a process of that number is there."""
+    return os.path.exists(f"/proc/{pid}")
 
 
 class Tally:

@@ -170,4 +170,25 @@ mod tests {
             assert!(Utf8::default().pass(&masked(&text[..place]), MASK), "up to byte {place}");
         }
     }
+    #[test]
+    fn two_broken_bytes_do_not_hide_each_other() {
+        for place in 0..8 {
+            let mut text = [b'a'; 2 * BLOCK];
+            (text[place], text[place + 8]) = (0x80, 0x80);
+            assert!(!Utf8::default().pass(&masked(&text), MASK), "bytes {place} and {}", place + 8);
+        }
+    }
+
+    #[test]
+    fn a_sign_that_was_begun_is_not_forgotten_over_plain_words() {
+        for lead in [&b"\xC3"[..], b"\xE2\x82", b"\xF0\x9F"] {
+            let mut utf8 = Utf8::default();
+            assert!(utf8.pass(&masked(lead), MASK));
+            let mut mask = MASK;
+            mask.rotate_left(lead.len() % 4);
+            let plain: Vec<u8> =
+                [b'a'; 2 * BLOCK].iter().zip(mask.iter().cycle()).map(|(a, key)| a ^ key).collect();
+            assert!(!utf8.pass(&plain, mask), "after {lead:02x?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What the channels keep for the relay: lists, and what was offered to whom.
 
 use super::*;
-use crate::limits::TurnBudget;
+use crate::{limits::TurnBudget, news::Event};
 
 #[test]
 fn a_channel_that_vanishes_takes_nobody_elses_news_along() {
@@ -109,4 +109,27 @@ fn what_everybody_has_holds_no_sender() {
         turn(&mut relay, now);
         assert_eq!((relay.counters().messages_in, relay.counters().held), (said, 0));
     }
+}
+
+#[test]
+fn news_are_told_once_and_those_that_are_too_many_are_counted() {
+    let (mut relay, now) = start();
+    let id = join(&mut relay, now);
+    say(&mut relay, id, &masked(0x88, b""));
+    settle(&mut relay, now);
+    relay.lose(id, now);
+    let told = relay.take_news().into_iter().map(|news| (news.id, news.event)).collect::<Vec<_>>();
+    assert!(matches!(&told[..], [(a, Event::Opened { .. }), (b, Event::Ended(_))] if *a == id && *b == id));
+    relay.bury(drop);
+    // A thousand at once, two of them spent.
+    for _ in 0..1100 {
+        let id = relay.open(Link::default(), now).unwrap();
+        relay.lose(id, now);
+        relay.bury(drop);
+    }
+    assert_eq!((relay.take_news().len(), relay.counters().news_suppressed), (998, 102));
+    let later = now + Duration::from_secs(1);
+    join(&mut relay, later);
+    let news = relay.take_news();
+    assert_eq!((news.len(), news[0].suppressed), (1, 102));
 }

@@ -122,3 +122,18 @@ fn a_peer_that_falls_silent_is_gone_after_interval_and_timeout() {
         assert!(then - alive_at >= limits.pong_timeout);
     }
 }
+
+/// What a kernel says of a socket that never refused a byte proves nothing of its peer.
+#[test]
+fn edges_of_a_socket_that_did_not_refuse_are_no_sign_of_life() {
+    let limits = Limits::default();
+    let (mut relay, now) = start_with(limits.clone());
+    let silent = join(&mut relay, now);
+    let mut then = now;
+    while relay.counters().disconnected(Disconnect::PingTimeout) == 0 {
+        then += Duration::from_secs(1);
+        assert!(then <= now + limits.ping_interval + limits.pong_timeout + Duration::from_secs(1));
+        relay.writable(silent, then);
+        turn(&mut relay, then);
+    }
+}

@@ -155,7 +155,10 @@ impl RawConfig {
 
     /// Notes what is not TOML, and answers with the line in which nothing can be believed.
     fn take_error(&mut self, error: &toml::de::Error) -> Range<usize> {
-        let place = error.span().unwrap_or_default();
+        let Some(place) = error.span() else {
+            self.mistakes.push(Mistake::elsewhere(format!("this is not TOML: {}", error.message())));
+            return 0..self.text.len();
+        };
         let what = if lacks_value(&self.text, place.start) { "a value is missing" } else { error.message() };
         let line = self.text.get(..place.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
         let end = self

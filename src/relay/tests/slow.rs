@@ -162,3 +162,20 @@ fn a_lag_that_was_made_good_is_forgiven() {
         relay.link_mut(b).unwrap().room = Some(0);
     }
 }
+
+#[test]
+fn only_the_time_that_a_socket_refused_bytes_counts_against_a_lag() {
+    let quiet = Duration::from_secs(3600);
+    let limits = Limits { soft_lag: 1000, ping_interval: quiet, stall_timeout: quiet, ..Limits::default() };
+    let (mut relay, a, b, now) = pair(limits, 0);
+    relay.limits.turn.write_per_peer = 10;
+    let at = |secs| now + Duration::from_secs(secs);
+    send(&mut relay, a, &big(5000), now);
+    // After five seconds it takes what it is offered, for fifteen; then it refuses again.
+    relay.link_mut(b).unwrap().room = Some(10);
+    relay.writable(b, at(5));
+    for (secs, gone) in [(5, 0), (20, 0), (23, 0), (26, 1)] {
+        turn(&mut relay, at(secs));
+        assert_eq!(gone_as_slow(&relay), gone, "after {secs} s");
+    }
+}

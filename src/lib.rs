@@ -74,6 +74,7 @@ extern crate self as wsrelayd; // for what a test program takes too
 mod backlog;
 mod canary;
 mod channel;
+pub mod cli;
 pub mod config;
 mod control;
 pub mod counters;
@@ -97,6 +98,7 @@ pub mod signals;
 #[cfg(any(test, feature = "simulation"))]
 mod sim;
 mod slices;
+pub mod systemd;
 pub mod token_bucket;
 pub mod wheel;
 pub mod wire;

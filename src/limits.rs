@@ -34,8 +34,9 @@ pub struct Limits {
     /// Memory of input that no complete message has come of yet, of all peers. Above half of it taken by input that
     /// is read and not decoded: peers wait unread. Above it: whose message was begun first is closed, 1013.
     pub max_inflight_read: usize,
-    /// Memory of all backlogs together. Above seven eighths of it: senders wait, then the peer furthest back is closed,
-    /// 1013. The last eighth is for the rest of the frame that such a peer has begun to get.
+    /// Memory of all backlogs together. When all but an eighth of it (or one message, if that is more) is taken: senders
+    /// wait, then the peer furthest back is closed, 1013. That share is for the rest of the frame that such a peer has
+    /// begun to get.
     pub max_backlog: usize,
     /// Lag of a peer whose socket refuses bytes. Above it: `on_slow`, at once.
     pub max_lag: usize,
@@ -64,6 +65,17 @@ pub struct Limits {
     /// What one turn may do.
     pub turn: TurnBudget,
 }
+
+impl Limits {
+    /// How long a shutdown takes at most: the last close is decided when the drain ends, its connection ends within the
+    /// close deadline; and a tick of the timers, and the turns that all this takes.
+    pub fn stop_time(&self) -> Duration {
+        self.drain + self.close_timeout + STOP_MARGIN
+    }
+}
+
+/// What a shutdown may take beyond its deadlines.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
 
 impl Default for Limits {
     fn default() -> Self {

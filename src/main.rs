@@ -5,50 +5,24 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fmt,
-    io::{self, Write},
+    fmt::{self, Write as _},
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::Parser;
 use wsrelayd::{
-    config::{Config, ConfigError, Examination, Lowered, Machine, RawConfig, parse_address},
+    cli::{Arguments, Command},
+    config::{Config, ConfigError, ConfigSource, Examination, Lowered, Machine, Place},
     logging::{self, Outlet},
     server::{Server, StartError, descriptors},
+    systemd::{self, Handed},
 };
 
 /// How long the end waits for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_millis(200);
-
-/// A WebSocket broadcast relay: what a client sends on a path reaches every other client on that path.
-#[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
-struct Arguments {
-    /// Read the configuration from FILE (TOML); without it the built-in defaults hold
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Listen on IP:PORT instead of where the configuration says; may be given several times
-    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
-    listen: Vec<SocketAddr>,
-
-    /// Examine everything as a start would, say how much memory it can take, and leave without listening
-    #[arg(long, conflicts_with = "print_config")]
-    check: bool,
-
-    /// Print the configuration that holds, every key, as a file for --config, and leave
-    #[arg(long)]
-    print_config: bool,
-}
-
-const AFTER_HELP: &str = "\
-Signals: SIGTERM and SIGINT close every peer with 1012 and stop; a second one stops at once. \
-SIGUSR1 logs the counters.
-Environment: RUST_LOG sets what is logged (off, error, warn, info, debug).
-Exit codes: 0 stopped (or all is good), 1 failed at run time, 2 bad arguments or configuration.";
 
 /// Why the program ends with a code other than 0.
 #[derive(Debug)]
@@ -64,9 +38,11 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(answer) => return answer_and_leave(&answer),
     };
+    // Before there is a thread: this changes the environment.
+    let handed = systemd::take_sockets();
     // Without a thread for the log there is nobody to tell so.
     let Ok(outlet) = Outlet::start() else { return ExitCode::from(1) };
-    let code = match obey(&arguments, &outlet) {
+    let code = match obey(&arguments, handed, &outlet) {
         Ok(()) => 0,
         Err(failure) => {
             outlet.say_at(log::Level::Error, &format!("wsrelayd: {failure}"));
@@ -83,23 +59,40 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
     ExitCode::from(if answer.use_stderr() { 2 } else { 0 })
 }
 
-fn obey(arguments: &Arguments, outlet: &Outlet) -> Result<(), Failure> {
-    let descriptors = descriptors::raise_limit();
-    let (config, lowered) = configuration(arguments, descriptors).map_err(Failure::Config)?;
+fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
+    match &arguments.command {
+        Some(Command::Status { .. }) | Some(Command::Nginx { .. }) | Some(Command::Doctor { .. }) => {
+            Err(Failure::Output(io::ErrorKind::Unsupported.into()))
+        }
+        None => run(arguments, handed, outlet),
+    }
+}
+
+fn run(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
+    let source = source(arguments, descriptors::raise_limit());
+    let (config, lowered) = source.read().map_err(Failure::Config)?;
     if arguments.check {
-        check(arguments, &Examination::new(&config, Machine::look(descriptors)), lowered, outlet)
+        check(arguments, &Examination::new(&config, Machine::look(source.descriptors)), lowered, outlet)
     } else if arguments.print_config {
         warn(lowered, outlet);
         print(&config.to_toml())
     } else {
-        serve(&config, lowered, outlet)
+        let handed = handed.map_err(StartError::Activation).map_err(Failure::Start)?;
+        serve(&config, source, handed, lowered, outlet)
     }
 }
 
-fn serve(config: &Config, lowered: Option<Lowered>, outlet: &Outlet) -> Result<(), Failure> {
+fn serve(
+    config: &Config,
+    source: ConfigSource,
+    handed: Vec<Handed>,
+    lowered: Option<Lowered>,
+    outlet: &Outlet,
+) -> Result<(), Failure> {
     logging::install(outlet, config.log, config.log_format);
-    let mut server = Server::start(config).map_err(Failure::Start)?;
-    outlet.say(&greeting(&server.addresses().map_err(Failure::Run)?));
+    let mut server = Server::start(config, source, handed).map_err(Failure::Start)?;
+    let (peers, operators) = server.places().map_err(Failure::Run)?;
+    outlet.say(&greeting(&peers, &operators));
     if let Some(lowered) = lowered {
         log::warn!("{lowered}");
     }
@@ -107,14 +100,9 @@ fn serve(config: &Config, lowered: Option<Lowered>, outlet: &Outlet) -> Result<(
 }
 
 /// Without a file the built-in defaults hold; without addresses those of the file.
-fn configuration(
-    arguments: &Arguments,
-    descriptors: Option<u64>,
-) -> Result<(Config, Option<Lowered>), ConfigError> {
-    let raw = arguments.config.as_deref().map(RawConfig::read).unwrap_or_default();
-    let listen = &arguments.listen;
-    let raw = if listen.is_empty() { raw } else { raw.listening_on(listen.clone()) };
-    raw.check(descriptors)
+fn source(arguments: &Arguments, descriptors: Option<u64>) -> ConfigSource {
+    let Arguments { config: file, listen, admin, .. } = arguments;
+    ConfigSource { file: file.clone(), listen: listen.clone(), admin: admin.clone(), descriptors }
 }
 
 /// What came out goes to standard output, what to mind to standard error.
@@ -143,14 +131,31 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// The one line that says where it listens and how to try it.
-fn greeting(addresses: &[SocketAddr]) -> String {
-    let urls: Vec<_> = addresses.iter().map(|address| format!("ws://{address}")).collect();
+fn greeting(peers: &[Place], operators: &[Place]) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let hint = addresses.first().map(|&address| {
-        let near = reachable(address);
-        format!("; to try it, run `npx wscat -c ws://{near}/hello` in two terminals and type in one of them")
+    let mut line = format!("wsrelayd {version} listens on {}", urls(peers, "ws://"));
+    if !operators.is_empty() {
+        let _ = write!(line, ", for operators on {}", urls(operators, "http://"));
+    }
+    let near = peers.iter().find_map(|place| match place {
+        Place::Tcp(address) => Some(reachable(*address)),
+        _ => None,
     });
-    format!("wsrelayd {version} listens on {}{}", urls.join(", "), hint.unwrap_or_default())
+    if let Some(near) = near {
+        let _ = write!(
+            line,
+            "; to try it, run `npx wscat -c ws://{near}/hello` in two terminals and type in one of them"
+        );
+    }
+    line
+}
+
+fn urls(places: &[Place], scheme: &str) -> String {
+    let url = |place: &Place| match place {
+        Place::Tcp(address) => format!("{scheme}{address}"),
+        other => other.to_string(),
+    };
+    places.iter().map(url).collect::<Vec<_>>().join(", ")
 }
 
 /// The address under which this machine reaches itself where it listens on all of them.
@@ -167,6 +172,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 2,
+            Self::Start(error) if error.is_of_configuration() => 2,
             Self::Start(_) | Self::Run(_) | Self::Output(_) => 1,
         }
     }
@@ -186,28 +192,32 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_arguments_are_sound() {
-        Arguments::command().debug_assert();
-    }
+    use wsrelayd::config::parse_listen;
 
     #[test]
     fn the_greeting_is_one_line_with_addresses_one_can_reach() {
-        let line = greeting(&["0.0.0.0:9310".parse().unwrap(), "[::1]:80".parse().unwrap()]);
+        let places: Vec<Place> =
+            ["unix:/run/a", "0.0.0.0:9310", "[::1]:80"].map(|text| text.parse().unwrap()).into();
+        let line = greeting(&places, &places[2..]);
         assert_eq!(line.lines().count(), 1);
-        for words in ["ws://0.0.0.0:9310, ws://[::1]:80", "-c ws://127.0.0.1:9310/hello"] {
+        for words in [
+            "on unix:/run/a, ws://0.0.0.0:9310, ws://[::1]:80, for operators on http://[::1]:80;",
+            "-c ws://127.0.0.1:9310/hello",
+        ] {
             assert!(line.contains(words), "{line}");
         }
+        assert!(greeting(&places[..1], &[]).ends_with(" listens on unix:/run/a"));
     }
 
     #[test]
     fn arguments_win_over_the_configuration() {
-        let effective = |list: &[&str]| configuration(&Arguments::try_parse_from(list).unwrap(), None);
+        let effective = |list: &[&str]| source(&Arguments::try_parse_from(list).unwrap(), None).read();
         assert_eq!(effective(&["wsrelayd"]).unwrap(), (Config::default(), None));
         let (config, _) = effective(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:2"]).unwrap();
-        assert_eq!(config.listen, ["[::1]:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+        let [one, two] = ["[::1]:1", "[::1]:2"].map(|text| parse_listen(text).unwrap());
+        assert_eq!((config.listen, config.admin), (vec![one.clone(), two.clone()], vec![]));
+        let (config, _) = effective(&["wsrelayd", "--listen", "[::1]:1", "--admin", "[::1]:2"]).unwrap();
+        assert_eq!((config.listen, config.admin), (vec![one], vec![two]));
         let twice = effective(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:1"]).unwrap_err();
         assert_eq!(
             twice.to_string(),

@@ -106,6 +106,16 @@ impl Decoder {
         Self { context: WebSocketContext::new(Role::Server, Some(config)), spent: false }
     }
 
+    /// From now on a message may have `max_message` bytes of payload, if that is more than before. A lower limit is the
+    /// scanner's business: here it would hit what has begun.
+    pub fn allow(&mut self, max_message: usize) {
+        let [frame, message] = [max_message.max(MAX_CONTROL), max_message];
+        self.context.set_config(|config| {
+            config.max_frame_size = config.max_frame_size.map(|before| before.max(frame));
+            config.max_message_size = config.max_message_size.map(|before| before.max(message));
+        });
+    }
+
     /// Takes exactly the bytes that one `scan` passed. Returns the message or control frame that ends with them, or
     /// `None` when all of them belong to something unfinished. The pong to a ping is in `output` afterwards; a close
     /// frame is not answered.

@@ -3,13 +3,14 @@
 //! Owns what may stand for a single key; both reading a file and writing one walk this table. What values must be to
 //! each other is left to `rules.rs`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use log::LevelFilter;
 use toml::{Spanned, de::DeValue};
 
 use super::{
     Config,
+    listen::{self, Listen},
     mistake::Mistake,
     value::{self, Expected, Reading},
 };
@@ -25,7 +26,18 @@ const MAX_SIZE: usize = 1 << 40;
 pub(super) struct Key {
     /// As it stands in the file.
     pub name: &'static str,
+    /// When a change of it holds.
+    pub applies: Applies,
     slot: Slot,
+}
+
+/// When the change of a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applies {
+    /// With the reload.
+    AtReload,
+    /// Only after a restart.
+    AtRestart,
 }
 
 /// Where in the configuration.
@@ -33,7 +45,7 @@ type At<T> = fn(&mut Config) -> &mut T;
 
 /// The form of a value, its range, and its place.
 enum Slot {
-    Addresses(At<Vec<SocketAddr>>),
+    Listen(At<Vec<Listen>>),
     Level(At<LevelFilter>),
     Format(At<Format>),
     OnSlow(At<OnSlow>),
@@ -45,14 +57,19 @@ enum Slot {
 }
 
 const fn key(name: &'static str, slot: Slot) -> Key {
-    Key { name, slot }
+    Key { name, applies: Applies::AtReload, slot }
+}
+
+const fn fixed(name: &'static str, slot: Slot) -> Key {
+    Key { name, applies: Applies::AtRestart, slot }
 }
 
 /// Every key, in the order of `etc/wsrelayd.toml`.
 pub(super) const KEYS: &[Key] = &[
-    key("listen", Slot::Addresses(|c| &mut c.listen)),
+    fixed("listen", Slot::Listen(|c| &mut c.listen)),
+    fixed("admin", Slot::Listen(|c| &mut c.admin)),
     key("log", Slot::Level(|c| &mut c.log)),
-    key("log_format", Slot::Format(|c| &mut c.log_format)),
+    fixed("log_format", Slot::Format(|c| &mut c.log_format)),
     key("echo", Slot::Flag(|c| &mut c.limits.echo)),
     key("max_connections", Slot::Number(|c| &mut c.limits.max_connections, 1..=1_000_000)),
     key("max_handshakes", Slot::Number(|c| &mut c.limits.max_handshakes, 1..=1_000_000)),
@@ -86,7 +103,7 @@ impl Key {
     pub(super) fn read(&self, value: &Spanned<DeValue<'_>>, config: &mut Config) -> Vec<Mistake> {
         let of = value.get_ref();
         let read = match &self.slot {
-            Slot::Addresses(at) => return self.read_addresses(value, at(config)),
+            Slot::Listen(at) => return self.read_entries(value, at(config)),
             Slot::Level(at) => put(at(config), value::read_word(of)),
             Slot::Format(at) => put(at(config), value::read_word(of)),
             Slot::OnSlow(at) => put(at(config), value::read_word(of)),
@@ -99,20 +116,34 @@ impl Key {
         read.err().map(|expected| self.mistake(value, expected)).into_iter().collect()
     }
 
-    fn read_addresses(&self, value: &Spanned<DeValue<'_>>, at: &mut Vec<SocketAddr>) -> Vec<Mistake> {
+    fn read_entries(&self, value: &Spanned<DeValue<'_>>, at: &mut Vec<Listen>) -> Vec<Mistake> {
         let Some(list) = value.get_ref().as_array() else {
             let expected = "a list of addresses, such as [\"127.0.0.1:9310\"]".to_owned();
             return vec![self.mistake(value, expected.into())];
         };
-        let (mut addresses, mut mistakes) = (Vec::new(), Vec::new());
+        let (mut entries, mut mistakes) = (Vec::new(), Vec::new());
         for one in list.iter() {
-            match value::read_address(one.get_ref()) {
-                Ok(address) => addresses.push(address),
-                Err(expected) => mistakes.push(self.mistake(one, expected)),
+            match listen::read(self.name, one) {
+                Ok(entry) => entries.push(entry),
+                Err(wrong) => mistakes.extend(wrong),
             }
         }
-        *at = addresses;
+        *at = entries;
         mistakes
+    }
+
+    /// Sets the value in `to` to that in `from`.
+    pub(super) fn copy(&self, from: &mut Config, to: &mut Config) {
+        match &self.slot {
+            Slot::Listen(at) => at(to).clone_from(at(from)),
+            Slot::Level(at) => *at(to) = *at(from),
+            Slot::Format(at) => *at(to) = *at(from),
+            Slot::OnSlow(at) => *at(to) = *at(from),
+            Slot::Flag(at) => *at(to) = *at(from),
+            Slot::Number(at, _) | Slot::Size(at, _) => *at(to) = *at(from),
+            Slot::Number32(at, _) => *at(to) = *at(from),
+            Slot::Span(at) => *at(to) = *at(from),
+        }
     }
 
     fn mistake(&self, value: &Spanned<DeValue<'_>>, expected: Expected) -> Mistake {
@@ -124,7 +155,7 @@ impl Key {
     /// The value as it would stand in a file.
     pub(super) fn write(&self, config: &mut Config) -> String {
         match &self.slot {
-            Slot::Addresses(at) => value::write_addresses(at(config)),
+            Slot::Listen(at) => listen::write(at(config)),
             Slot::Level(at) => value::write_word(*at(config)),
             Slot::Format(at) => value::write_word(*at(config)),
             Slot::OnSlow(at) => value::write_word(*at(config)),

@@ -3,9 +3,9 @@
 //! Owns the formula. Both sums are bounds: the program allocates nothing beforehand, and the kernel's share is taken
 //! only where peers do not read.
 
-use std::{fmt, net::SocketAddr};
+use std::fmt;
 
-use super::{Config, Machine, rules};
+use super::{Config, Listen, Machine, rules};
 
 /// One open peer at worst: slot, wheel entry and what decodes its frames, 3 KiB; and a control buffer full of answers
 /// that the peer does not read, which has doubled to 16 KiB.
@@ -20,7 +20,8 @@ const PER_SOCKET: u64 = 4 << 10;
 /// What a configuration means on a machine. Shown as lines; what is worth a warning stands apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examination {
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
+    admin: Vec<Listen>,
     connections: usize,
     descriptors: u64,
     /// Bytes, in the order of the formula.
@@ -40,8 +41,12 @@ impl Examination {
         let buffers = 2 * (config.send_buffer + config.receive_buffer) as u64;
         Self {
             listen: config.listen.clone(),
+            admin: config.admin.clone(),
             connections: limits.max_connections,
-            descriptors: rules::descriptors_for(limits.max_connections, config.listen.len()),
+            descriptors: rules::descriptors_for(
+                limits.max_connections,
+                config.listen.len() + config.admin.len(),
+            ),
             peers: connections * PER_PEER,
             handshakes: limits.max_handshakes as u64 * PER_HANDSHAKE,
             inflight_read: limits.max_inflight_read as u64,
@@ -89,12 +94,13 @@ const LESS: &str = "Lower max_connections, send_buffer, receive_buffer, max_back
 impl fmt::Display for Examination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { descriptors, memory, group_memory } = self.machine;
-        let listen: Vec<_> = self.listen.iter().map(ToString::to_string).collect();
+        let [listen, admin] = [&self.listen, &self.admin].map(|entries| places(entries));
         let granted = descriptors.map_or("any number".to_owned(), |limit| limit.to_string());
         let told = |bytes: Option<u64>| bytes.map_or("no limit that is known".to_owned(), about);
         let [peers, inflight_read] = [self.peers, self.inflight_read].map(about);
         let [handshakes, backlog] = [self.handshakes, self.backlog].map(about);
-        writeln!(f, "listen           {}", listen.join(", "))?;
+        writeln!(f, "listen           {listen}")?;
+        writeln!(f, "admin            {admin}")?;
         writeln!(f, "connections      {}", self.connections)?;
         writeln!(f, "descriptors      {} needed, {granted} granted", self.descriptors)?;
         writeln!(f, "own memory       {} at worst:", about(self.own_bytes()))?;
@@ -108,6 +114,11 @@ impl fmt::Display for Examination {
         writeln!(f, "machine          {}", told(memory))?;
         write!(f, "control group    {}", told(group_memory))
     }
+}
+
+fn places(entries: &[Listen]) -> String {
+    let places: Vec<_> = entries.iter().map(|entry| entry.place.to_string()).collect();
+    if places.is_empty() { "off".to_owned() } else { places.join(", ") }
 }
 
 /// A size for people, in the unit that leaves the fewest digits.

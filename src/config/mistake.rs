@@ -70,14 +70,32 @@ impl ConfigError {
         Self { file, text, mistakes }
     }
 
+    /// A line for each mistake, for the log: file, line, column and message, without the text itself.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.mistakes.iter().map(|mistake| {
+            let mut line = String::new();
+            // A string takes everything.
+            let _ = self.show_line(mistake, &mut line);
+            line
+        })
+    }
+
     fn show(&self, mistake: &Mistake, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show_line(mistake, f)?;
+        match &mistake.place {
+            Place::At(place) => write!(f, "\n{}", Spot::find(&self.text, place.clone())),
+            Place::Elsewhere | Place::File => Ok(()),
+        }
+    }
+
+    fn show_line(&self, mistake: &Mistake, f: &mut impl fmt::Write) -> fmt::Result {
         let (file, message) = (self.file.display(), &mistake.message);
         match &mistake.place {
             Place::Elsewhere => f.write_str(message),
             Place::File => write!(f, "{file}: {message}"),
             Place::At(place) => {
                 let spot = Spot::find(&self.text, place.clone());
-                write!(f, "{file}, line {}, column {}: {message}\n{spot}", spot.line, spot.column)
+                write!(f, "{file}, line {}, column {}: {message}", spot.line, spot.column)
             }
         }
     }

@@ -6,18 +6,19 @@
 //! what to do; a key that is left out has its default. Leaves to others: acting on it.
 
 mod keys;
+mod listen;
 mod machine;
 mod memory;
 mod mistake;
 mod nearest;
 mod rules;
+mod source;
 mod value;
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs,
-    io::{self, Read},
+    io,
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
@@ -30,23 +31,24 @@ use toml::{
 };
 
 use crate::{limits::Limits, logging::Format};
-use keys::{KEYS, Key};
+use keys::{Applies, KEYS, Key};
 use mistake::Mistake;
+use source::{MAX_FILE, bytes_of};
 
+pub use listen::{Listen, NoPlace, Place, parse_listen};
 pub use machine::Machine;
 pub use memory::Examination;
 pub use mistake::ConfigError;
 pub use rules::Lowered;
-pub use value::parse_address;
-
-/// A configuration file is a few kilobytes; one of a hundred megabytes is a mistake and is not read to its end.
-const MAX_FILE: u64 = 1 << 20;
+pub use source::ConfigSource;
 
 /// The checked configuration. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen. Never empty, and no address twice.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen for peers. Never empty, and no place twice, those of `admin` included.
+    pub listen: Vec<Listen>,
+    /// Where to listen for operators; nowhere if empty.
+    pub admin: Vec<Listen>,
     /// The limits of the core.
     pub limits: Limits,
     /// The kernel's send buffer of each connection: what stands there is out of our sight, so it is kept small.
@@ -62,7 +64,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 9310))],
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 9310)).into()],
+            admin: vec![SocketAddr::from(([127, 0, 0, 1], 9311)).into()],
             limits: Limits::default(),
             send_buffer: 64 << 10,
             receive_buffer: 64 << 10,
@@ -83,6 +86,26 @@ impl Config {
         }
         text
     }
+
+    /// What is another than in `before`: "key = old -> new" for each.
+    pub fn changes_since(&self, before: &Self) -> Vec<String> {
+        let (mut after, mut before) = (self.clone(), before.clone());
+        let mut said = |key: &Key| {
+            let (old, new) = (key.write(&mut before), key.write(&mut after));
+            (old != new).then(|| format!("{} = {old} -> {new}", key.name))
+        };
+        KEYS.iter().filter_map(&mut said).collect()
+    }
+
+    /// The same, but what only a restart changes as it is in `running`; and the keys in which that is another.
+    #[must_use]
+    pub fn fixed_to(mut self, running: &Self) -> (Self, Vec<&'static str>) {
+        let mut running = running.clone();
+        let fixed = KEYS.iter().filter(|key| key.applies == Applies::AtRestart);
+        let changed: Vec<_> = fixed.filter(|key| key.write(&mut self) != key.write(&mut running)).collect();
+        changed.iter().for_each(|key| key.copy(&mut running, &mut self));
+        (self, changed.iter().map(|key| key.name).collect())
+    }
 }
 
 /// The configuration as written: values of the right form, each in its range, that may not fit together; and what
@@ -96,19 +119,24 @@ pub struct RawConfig {
     values: Config,
     /// Where each key's value stands in `text`. A key stands here exactly when the file has it.
     places: BTreeMap<&'static str, Range<usize>>,
-    /// Where each address stands in `text`, in the order of `values.listen`; none where these are not of the file.
-    address_places: Vec<Range<usize>>,
+    /// Where each entry of `listen` and `admin` stands in `text`, in their order; none where these are not of the file.
+    entry_places: BTreeMap<&'static str, Vec<Range<usize>>>,
     /// Keys whose value was refused, so that nothing is concluded from the default in its place.
     refused: Vec<&'static str>,
-    /// The addresses are those of the arguments.
-    listens_elsewhere: bool,
+    /// Keys whose value is that of the arguments.
+    elsewhere: Vec<&'static str>,
     mistakes: Vec<Mistake>,
 }
 
 impl RawConfig {
     /// Reads a file. What is wrong with it is told by `check`.
     pub fn read(file: &Path) -> Self {
-        match text_of(file) {
+        Self::of_bytes(file, bytes_of(file))
+    }
+
+    /// What was read from a file, or why it could not be.
+    fn of_bytes(file: &Path, bytes: io::Result<Vec<u8>>) -> Self {
+        match text_of(bytes) {
             Ok(text) => Self { file: file.to_owned(), ..Self::parse(text) },
             Err(message) => {
                 let mistakes = vec![Mistake::of_file(message)];
@@ -180,21 +208,35 @@ impl RawConfig {
         }
         self.mistakes.extend(mistakes);
         self.places.insert(key.name, value.span());
-        if key.name == "listen" {
-            let addresses = value.get_ref().as_array();
-            self.address_places = addresses.into_iter().flatten().map(Spanned::span).collect();
+        if let Some(list) = value.get_ref().as_array() {
+            self.entry_places.insert(key.name, list.iter().map(Spanned::span).collect());
         }
     }
 
-    /// The same, listening elsewhere.
+    /// The same, listening elsewhere: where the file does not say where operators are heard, nowhere.
     #[must_use]
-    pub fn listening_on(mut self, listen: Vec<SocketAddr>) -> Self {
+    pub fn listening_on(mut self, listen: Vec<Listen>) -> Self {
         self.values.listen = listen;
-        self.address_places.clear();
-        self.places.remove("listen");
-        self.refused.retain(|&key| key != "listen");
-        self.listens_elsewhere = true;
+        self.take_elsewhere("listen");
+        if !self.places.contains_key("admin") {
+            self.values.admin.clear();
+        }
         self
+    }
+
+    /// The same, listening for operators elsewhere.
+    #[must_use]
+    pub fn administered_on(mut self, admin: Vec<Listen>) -> Self {
+        self.values.admin = admin;
+        self.take_elsewhere("admin");
+        self
+    }
+
+    fn take_elsewhere(&mut self, key: &'static str) {
+        self.entry_places.remove(key);
+        self.places.remove(key);
+        self.refused.retain(|&refused| refused != key);
+        self.elsewhere.push(key);
     }
 
     /// Checks what values are to each other and to the number of `descriptors` that the process may have, `None` for
@@ -234,21 +276,15 @@ fn lacks_value(text: &str, at: usize) -> bool {
 }
 
 /// The bytes of a file, or why there are none.
-fn text_of(file: &Path) -> Result<Vec<u8>, String> {
-    let bytes = bytes_of(file).map_err(|error| {
+fn text_of(bytes: io::Result<Vec<u8>>) -> Result<Vec<u8>, String> {
+    let bytes = bytes.map_err(|error| {
         format!("cannot be read: {error}. Check the path given to --config and who may read it")
     })?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(
-            "longer than 1 MiB, so this is no configuration. Check the path given to --config".to_owned()
+            "longer than 256 KiB, so this is no configuration. Check the path given to --config".to_owned()
         );
     }
-    Ok(bytes)
-}
-
-fn bytes_of(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(file)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

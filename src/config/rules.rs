@@ -7,6 +7,7 @@ use std::{fmt, net::SocketAddr, ops::Range};
 
 use super::{
     RawConfig,
+    listen::{Listen, Place},
     mistake::Mistake,
     value::{write_size, write_span},
 };
@@ -14,9 +15,9 @@ use super::{
 /// Token words hold this many listeners with room to spare, and nobody needs as many.
 const MAX_LISTENERS: usize = 64;
 
-/// Descriptors besides connections and listeners: standard streams, poller and signal pipe, some ten; and 64 for
-/// connections beyond `max_connections` that are being told so.
-const RESERVE: usize = 79;
+/// Descriptors besides connections and listeners: standard streams, poller, signal pipe and service manager, some
+/// fifteen; 64 for connections beyond `max_connections` that are being told so; and operators.
+const RESERVE: usize = 98;
 
 /// The default `max_connections` was lowered to what the descriptors allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(super) fn descriptors_for(connections: usize, listeners: usize) -> u64 {
 pub(super) fn fit(raw: &mut RawConfig, descriptors: Option<u64>) -> Option<Lowered> {
     let descriptors = descriptors?;
     // Too many listeners are told elsewhere.
-    let (from, listeners) = (raw.values.limits.max_connections, raw.values.listen.len().min(MAX_LISTENERS));
+    let (from, listeners) = (raw.values.limits.max_connections, count_listeners(raw));
     let needed = descriptors_for(from, listeners);
     if needed <= descriptors || raw.refused.contains(&"max_connections") {
         return None;
@@ -74,6 +75,11 @@ pub(super) fn fit(raw: &mut RawConfig, descriptors: Option<u64>) -> Option<Lower
     None
 }
 
+fn count_listeners(raw: &RawConfig) -> usize {
+    let listeners = [&raw.values.listen, &raw.values.admin];
+    listeners.iter().map(|entries| entries.len().min(MAX_LISTENERS)).sum()
+}
+
 /// Finds everything that does not fit together.
 pub(super) fn check(raw: &mut RawConfig) {
     let mut found = listeners(raw);
@@ -83,30 +89,58 @@ pub(super) fn check(raw: &mut RawConfig) {
 }
 
 fn listeners(raw: &RawConfig) -> Vec<Mistake> {
-    let listen = &raw.values.listen;
-    if raw.refused.contains(&"listen") {
-        return Vec::new();
+    let keys = [("listen", 1, &raw.values.listen), ("admin", 0, &raw.values.admin)];
+    let keys = keys.into_iter().filter(|(key, ..)| !raw.refused.contains(key));
+    let (mut mistakes, mut earlier) = (Vec::new(), Vec::new());
+    for (key, least, entries) in keys {
+        if (least..=MAX_LISTENERS).contains(&entries.len()) {
+            mistakes.extend(clashes(raw, key, entries, &mut earlier));
+        } else {
+            let message = format!("expected {least} to {MAX_LISTENERS} addresses, not {}", entries.len());
+            mistakes.push(entry_mistake(raw, key, raw.places.get(key).cloned(), &message));
+        }
     }
-    if !(1..=MAX_LISTENERS).contains(&listen.len()) {
-        let count = listen.len();
-        let message = format!("expected 1 to {MAX_LISTENERS} addresses, not {count}");
-        return vec![listen_mistake(raw, raw.places.get("listen").cloned(), &message)];
+    mistakes
+}
+
+/// What clashes with an entry before it, which is one of `earlier` or of the same key.
+fn clashes<'r>(
+    raw: &RawConfig,
+    key: &str,
+    entries: &'r [Listen],
+    earlier: &mut Vec<&'r Place>,
+) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (nth, Listen { place: later, .. }) in entries.iter().enumerate() {
+        if let Some(message) = earlier.iter().find_map(|earlier| quarrel(earlier, later)) {
+            let place = raw.entry_places.get(key).and_then(|places| places.get(nth)).cloned();
+            mistakes.push(entry_mistake(raw, key, place, &message));
+        }
+        earlier.push(later);
     }
-    let clash = |nth: usize| listen[..nth].iter().find_map(|&earlier| quarrel(earlier, listen[nth]));
-    let clashes = (0..listen.len()).filter_map(|nth| clash(nth).map(|message| (nth, message)));
-    clashes
-        .map(|(nth, message)| listen_mistake(raw, raw.address_places.get(nth).cloned(), &message))
-        .collect()
+    mistakes
 }
 
 /// Why two listeners cannot both be, if they cannot.
-fn quarrel(earlier: SocketAddr, later: SocketAddr) -> Option<String> {
+fn quarrel(earlier: &Place, later: &Place) -> Option<String> {
+    match (earlier, later) {
+        (Place::Tcp(earlier), Place::Tcp(later)) => quarrel_of_addresses(*earlier, *later),
+        _ if earlier == later => Some(twice(later)),
+        _ => None,
+    }
+}
+
+fn twice(place: &Place) -> String {
+    format!("expected each address once, not \"{place}\" again. Take the second one out")
+}
+
+fn quarrel_of_addresses(earlier: SocketAddr, later: SocketAddr) -> Option<String> {
     // Port 0 is a new port each time; IPv6 listeners take no IPv4.
     let apart = earlier.port() != later.port() || earlier.port() == 0 || earlier.is_ipv4() != later.is_ipv4();
     if apart {
         None
     } else if earlier == later {
-        Some(format!("expected each address once, not \"{later}\" again. Take the second one out"))
+        Some(twice(&Place::Tcp(later)))
     } else if earlier.ip().is_unspecified() || later.ip().is_unspecified() {
         let (all, one) = if earlier.ip().is_unspecified() { (earlier, later) } else { (later, earlier) };
         Some(format!("\"{all}\" is every address of the machine, \"{one}\" too. Take one of them out"))
@@ -115,11 +149,11 @@ fn quarrel(earlier: SocketAddr, later: SocketAddr) -> Option<String> {
     }
 }
 
-fn listen_mistake(raw: &RawConfig, place: Option<Range<usize>>, message: &str) -> Mistake {
+fn entry_mistake(raw: &RawConfig, key: &str, place: Option<Range<usize>>, message: &str) -> Mistake {
     match place {
-        Some(place) => Mistake::at(place, format!("listen: {message}")),
-        None if raw.listens_elsewhere => Mistake::elsewhere(format!("--listen: {message}")),
-        None => Mistake::of_file(format!("listen: {message}")),
+        Some(place) => Mistake::at(place, format!("{key}: {message}")),
+        None if raw.elsewhere.contains(&key) => Mistake::elsewhere(format!("--{key}: {message}")),
+        None => Mistake::of_file(format!("{key}: {message}")),
     }
 }
 

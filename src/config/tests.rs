@@ -50,7 +50,7 @@ fn what_is_written_arrives() {
         pong_timeout = "1500ms"
     "#;
     let config = config(text);
-    let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<_> = config.listen.iter().map(|entry| entry.place.to_string()).collect();
     assert_eq!(listen, ["0.0.0.0:80", "[::1]:81"]);
     assert_eq!(config.log, LevelFilter::Debug);
     assert!(config.limits.echo);
@@ -106,6 +106,35 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
         ("on_slow = {}", "expected one of \"disconnect\", \"skip\", not a table"),
         ("limits.echo = true", "unknown table \"limits\": every key stands at the top, in no table"),
         ("listen = [\"0.0.0.0:1\", \"127.0.0.1:1\"]", "\"0.0.0.0:1\" is every address of the machine,"),
+        ("listen = [\"unix:relay.sock\"]", "expected an absolute path of at most 107 bytes"),
+        ("listen = [\"systemd:a b\"]", "expected a name as in FileDescriptorName="),
+        ("listen = [{}]", "expected an `address` in the table"),
+        (
+            "listen = [{ address = \"127.0.0.1:1\", mod = 1 }]",
+            "unknown option \"mod\"; did you mean \"mode\"?",
+        ),
+        (
+            "listen = [{ address = \"127.0.0.1:1\", mode = \"0600\" }]",
+            "`mode` is for \"unix:\" addresses only",
+        ),
+        (
+            "listen = [{ address = \"unix:/a\", mode = \"0888\" }]",
+            "a mode in octal, such as \"0660\", not \"0888\"",
+        ),
+        (
+            "listen = [{ address = \"unix:/a\", mode = 660 }]",
+            "a mode in octal, such as \"0660\", not the number 660",
+        ),
+        ("listen = [{ address = \"unix:/a\", group = \"\" }]", "the name or the number of a group"),
+        (
+            "listen = [{ address = \"unix:/a\", proxy_protocol = 1 }]",
+            "expected true or false, not the number 1",
+        ),
+        (
+            "listen = [\"unix:/a\", { address = \"unix:/a\" }]",
+            "expected each address once, not \"unix:/a\" again",
+        ),
+        ("admin = [\"127.0.0.1:9310\"]", "admin: expected each address once, not \"127.0.0.1:9310\" again"),
     ];
     assert!(!table.is_empty());
     for (text, words) in table {
@@ -152,9 +181,11 @@ fn nothing_is_concluded_from_a_refused_value() {
 
 #[test]
 fn arguments_take_the_place_of_addresses_but_excuse_no_others() {
-    let address: SocketAddr = "[::1]:5".parse().unwrap();
-    let (config, _) = raw("listen = []").listening_on(vec![address]).check(None).unwrap();
-    assert_eq!(config.listen, [address]);
+    let address = parse_listen("[::1]:5").unwrap();
+    let alone = |text| raw(text).listening_on(vec![address.clone()]).check(None).unwrap().0;
+    assert_eq!(alone("listen = []").listen, std::slice::from_ref(&address));
+    assert_eq!(alone("").admin, [], "elsewhere altogether");
+    assert_eq!(alone("admin = [\"[::1]:6\"]").admin.len(), 1, "but where the file says so");
     let error = raw("listen = [1]\nhold = 1").listening_on(vec![address; 2]).check(None).unwrap_err();
     let said = error.to_string();
     for words in
@@ -166,7 +197,7 @@ fn arguments_take_the_place_of_addresses_but_excuse_no_others() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let table = [("/nonexistent/wsrelayd.toml", "No such file"), ("/", "directory"), ("/dev/zero", "1 MiB")];
+    let table = [("/nonexistent/wsrelayd.toml", "No such file"), ("/", "directory"), ("/dev/zero", "256 KiB")];
     assert!(!table.is_empty());
     for (file, words) in table {
         let error = RawConfig::read(Path::new(file)).check(None).unwrap_err().to_string();
@@ -185,17 +216,17 @@ fn only_a_default_is_lowered_to_what_the_descriptors_allow() {
     let table = [
         ("", None, Some((10_000, false))),
         ("", Some(u64::MAX), Some((10_000, false))),
-        ("", Some(10_080), Some((10_000, false))),
-        ("", Some(10_079), Some((9_999, true))),
-        ("", Some(1024), Some((944, true))),
-        (two, Some(1024), Some((943, true))),
-        ("", Some(81), Some((1, true))),
-        ("", Some(80), None),
+        ("", Some(10_100), Some((10_000, false))),
+        ("", Some(10_099), Some((9_999, true))),
+        ("", Some(1024), Some((924, true))),
+        (two, Some(1024), Some((923, true))),
+        ("", Some(101), Some((1, true))),
+        ("", Some(100), None),
         ("", Some(0), None),
-        (written, Some(10_080), Some((10_000, false))),
-        (written, Some(10_079), None),
-        (written, Some(80), None),
-        ("max_connections = 0", Some(80), None),
+        (written, Some(10_100), Some((10_000, false))),
+        (written, Some(10_099), None),
+        (written, Some(100), None),
+        ("max_connections = 0", Some(100), None),
     ];
     assert!(!table.is_empty());
     for (text, descriptors, expected) in table {
@@ -242,6 +273,21 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
+/// An entry with options; no two that differ in `name` clash.
+fn entry(name: &'static str) -> impl Strategy<Value = Listen> {
+    let group = prop::option::of("[a-z][a-z0-9-]{0,10}");
+    let place = prop_oneof![
+        "[a-z ]{0,90}".prop_map(move |rest| Place::Unix(format!("/run/{name}{rest}").into())),
+        "[a-z.-]{0,90}".prop_map(move |rest| Place::Inherited(format!("{name}{rest}"))),
+    ];
+    (place, 0..=0o777_u32, group, any::<bool>()).prop_map(|(place, mode, group, proxy_protocol)| {
+        let file = matches!(place, Place::Unix(_));
+        let plain = Listen::from(place.clone());
+        let mode = if file { mode } else { plain.mode };
+        Listen { place, mode, group: group.filter(|_| file), proxy_protocol }
+    })
+}
+
 /// Configurations that break no rule, all their keys random.
 fn valid() -> impl Strategy<Value = Config> {
     let many = (1..=1_000_000_usize, 1..=1_000_000_usize, 1..=1_000_000_u32, 1..=10_000_u32);
@@ -249,10 +295,16 @@ fn valid() -> impl Strategy<Value = Config> {
     let buffers = (4 << 10..=16_usize << 20, 4 << 10..=16_usize << 20);
     let spans = prop::collection::vec(100..=43_200_000_u64, 8);
     let listen = prop::collection::hash_set(any::<(std::net::Ipv6Addr, u16)>(), 1..4);
+    let listen = (listen, prop::option::of(entry("a")), prop::option::of(entry("b")));
     let words = (any::<[bool; 2]>(), 0..5_usize, 0..4_usize);
     (many, sizes, buffers, spans, listen, words).prop_map(|(many, sizes, buffers, spans, listen, words)| {
-        let listen =
-            listen.into_iter().filter(|(ip, _)| !ip.is_unspecified()).map(SocketAddr::from).collect();
+        let (listen, entries, admin) = listen;
+        let listen = listen
+            .into_iter()
+            .filter(|(ip, _)| !ip.is_unspecified())
+            .map(SocketAddr::from)
+            .collect::<Vec<_>>();
+        let listen: Vec<Listen> = listen.into_iter().map(Listen::from).chain(entries).collect();
         let span = |nth: usize| Duration::from_millis(spans[nth]);
         let ([echo, skip], log, form) = words;
         let (max_message, hold, soft_lag, more) = sizes;
@@ -284,6 +336,7 @@ fn valid() -> impl Strategy<Value = Config> {
             [LevelFilter::Off, LevelFilter::Error, LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug]
                 [log];
         let log_format = [Format::Auto, Format::Human, Format::Journal, Format::Json][form];
-        Config { listen, limits, send_buffer: buffers.0, receive_buffer: buffers.1, log, log_format }
+        let admin = admin.into_iter().collect();
+        Config { listen, admin, limits, send_buffer: buffers.0, receive_buffer: buffers.1, log, log_format }
     })
 }

@@ -1,9 +1,9 @@
-//! The forms of single values: sizes, durations, addresses, words.
+//! The forms of single values: sizes, durations, words.
 //!
 //! Owns their reading from TOML, each with the words that say what was expected, and their writing, which is read
 //! back to the same. What values must be to each other is left to `rules.rs`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use log::LevelFilter;
 use toml::de::DeValue;
@@ -104,21 +104,6 @@ pub(super) fn read_span(value: &DeValue<'_>) -> Reading<Duration> {
     if (MIN_SPAN..=MAX_SPAN).contains(&span) { Ok(span) } else { Err(expected().into()) }
 }
 
-pub(super) fn read_address(value: &DeValue<'_>) -> Reading<SocketAddr> {
-    let address = value.as_str().and_then(|text| text.parse().ok());
-    address.ok_or_else(|| ADDRESS_EXPECTED.to_owned().into())
-}
-
-const ADDRESS_EXPECTED: &str = "an IP address and a port, such as \"127.0.0.1:9310\" or \"[::1]:9310\"";
-
-/// An address as it stands in the arguments.
-///
-/// # Errors
-/// What was expected.
-pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("expected {ADDRESS_EXPECTED}"))
-}
-
 fn integer(value: &DeValue<'_>) -> Option<usize> {
     let number = value.as_integer()?;
     let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
@@ -153,11 +138,6 @@ pub(super) fn write_size(size: usize) -> String {
 /// A duration as it would be written in the file: exact.
 pub(super) fn write_span(duration: Duration) -> String {
     format!("\"{}\"", humantime::format_duration(duration))
-}
-
-pub(super) fn write_addresses(addresses: &[SocketAddr]) -> String {
-    let addresses: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
-    format!("[{}]", addresses.join(", "))
 }
 
 /// What the parser takes for a number need not be one where it has found a mistake.
@@ -238,15 +218,6 @@ mod tests {
         for (size, written) in table {
             assert_eq!(write_size(size), written);
             assert_eq!(parse_size(written.trim_matches('"')), Some(size));
-        }
-    }
-
-    #[test]
-    fn addresses_need_an_ip_and_a_port() {
-        let table = [("127.0.0.1:0", true), ("[::1]:9310", true), ("localhost:9310", false), ("9310", false)];
-        assert!(!table.is_empty());
-        for (text, good) in table {
-            assert_eq!(parse_address(text).is_ok(), good, "{text}");
         }
     }
 }

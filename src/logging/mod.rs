@@ -34,7 +34,8 @@ pub fn install(outlet: &Outlet, level: LevelFilter, format: Format) {
     let form = Form::here(format);
     outlet.adopt(form);
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(level).target(env_logger::Target::Pipe(Box::new(outlet.clone())));
+    // What is heard of it is decided by `set_level`.
+    builder.filter_level(LevelFilter::Debug).target(env_logger::Target::Pipe(Box::new(outlet.clone())));
     let complaint = env::var("RUST_LOG").ok().and_then(|filters| heed(&mut builder, &filters).err());
     builder.format(move |out, record| {
         let line = form.line(outlet::clock(), record.level(), record.args(), record.key_values());
@@ -42,19 +43,30 @@ pub fn install(outlet: &Outlet, level: LevelFilter, format: Format) {
     });
     // Fails only where a logger stands already, and then that one is as good.
     let _ = builder.try_init();
+    set_level(level);
     if let Some(complaint) = complaint {
         log::warn!("RUST_LOG is ignored: {complaint}");
+    }
+}
+
+/// From now on `level` is heard, unless `RUST_LOG` says what is.
+pub fn set_level(level: LevelFilter) {
+    let heeded = env::var("RUST_LOG").is_ok_and(|filters| readable(&filters).is_ok());
+    if !heeded {
+        log::set_max_level(level);
     }
 }
 
 /// Asks `env_filter` first: `env_logger` itself would print its complaint with `eprintln!`, which blocks on a full
 /// pipe and panics on a dead one.
 fn heed(builder: &mut env_logger::Builder, filters: &str) -> Result<(), String> {
-    match env_filter::Builder::new().try_parse(filters) {
-        Ok(_) => drop(builder.parse_filters(filters)),
-        Err(error) => return Err(error.to_string()),
-    }
+    readable(filters)?;
+    builder.parse_filters(filters);
     Ok(())
+}
+
+fn readable(filters: &str) -> Result<(), String> {
+    env_filter::Builder::new().try_parse(filters).map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

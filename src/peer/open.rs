@@ -150,6 +150,17 @@ impl Open {
         }
     }
 
+    /// Goes on under other limits. What is left of the time to the next ping shrinks or grows with the interval, so that
+    /// those who are pinged one after the other still are.
+    pub(crate) fn adapt(&mut self, before: &Limits, limits: &Limits, now: Instant) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.allow(limits.max_message);
+        }
+        let left = self.next_ping.saturating_duration_since(now).as_nanos();
+        let left = left * limits.ping_interval.as_nanos() / before.ping_interval.as_nanos().max(1);
+        self.next_ping = now + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX));
+    }
+
     /// Decodes one step of `bytes`, which are not empty. Says how many were used, what they brought, and in how many
     /// frames; answers to pings are in `control`.
     pub(crate) fn decode(

@@ -176,6 +176,20 @@ impl<L> Relay<L> {
         self.rouse(id);
     }
 
+    /// hear: other limits hold from now on. All peers stay; what was begun under the old limits may go on under them
+    /// where nothing hangs on it.
+    pub fn reconfigure(&mut self, limits: Limits, now: Instant) {
+        let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let before = std::mem::replace(&mut self.limits, limits);
+        for id in ids {
+            if let Some(Peer { stage: Stage::Open(open), .. }) = self.roster.get_mut(id) {
+                open.adapt(&before, &self.limits, now);
+            }
+            // A deadline may have come nearer.
+            self.arm(id);
+        }
+    }
+
     /// hear: the outside has lost the connection (its registration failed, say).
     pub fn lose(&mut self, id: PeerId, now: Instant) {
         self.lost(id, Disconnect::Io, now);

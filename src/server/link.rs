@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
+use mio::{
+    Interest, Registry, Token,
+    event::{Event, Source},
+};
 use socket2::SockRef;
 
+use super::socket::Stream;
 use crate::wire::{Heard, Wire};
 
 /// What one read can bring at most.
@@ -21,20 +25,20 @@ pub(super) const SCRATCH: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Link {
     /// Registered once, for both directions, from the accept to the close.
-    socket: TcpStream,
-    /// Whose it is; asked of the kernel once, with the accept.
-    address: SocketAddr,
+    socket: Stream,
+    /// Whose it is, if it comes over the network; asked of the kernel once, with the accept.
+    address: Option<SocketAddr>,
     /// An event has said that the peer will send nothing more, that the connection failed, or that urgent data came:
     /// from then on a short read proves nothing. Never taken back.
     doubtful: bool,
 }
 
 impl Link {
-    pub(super) fn new(socket: TcpStream, address: SocketAddr) -> Self {
+    pub(super) fn new(socket: Stream, address: Option<SocketAddr>) -> Self {
         Self { socket, address, doubtful: false }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -46,7 +50,7 @@ impl Link {
         let interest = Interest::READABLE | Interest::WRITABLE;
         #[cfg(target_os = "linux")]
         let interest = interest | Interest::PRIORITY;
-        registry.register(&mut self.socket, token, interest)
+        self.socket.register(registry, token, interest)
     }
 
     /// Remembers what only an event tells.

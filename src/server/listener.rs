@@ -1,4 +1,4 @@
-//! Listeners: how they are made, and how connections are taken from them.
+//! Listeners: how connections are taken from them.
 //!
 //! Owns the listening sockets, which of them owe an accept, and the pause after the system has run out of something.
 //! Promises: an accept that failed never ends the program and never makes it spin; a listener whose edge was spent
@@ -10,101 +10,132 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{
-    Interest, Registry, Token,
-    net::{TcpListener, TcpStream},
-};
+use mio::{Interest, Registry, Token, event::Source};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::SockRef;
 
-use crate::{config::Config, logging::Throttle};
-
-/// Connections that the kernel keeps for us until we take them; it cuts this to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+use super::{
+    opening::Purpose,
+    place::{SocketFile, set_buffers},
+    socket::{Listener, Stream},
+};
+use crate::{
+    config::{Config, Place},
+    logging::Throttle,
+};
 
 /// The first pause, and the longest: each one is twice the one before, until an accept succeeds.
 const PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// A listening socket at `address`. Its options are inherited by what it accepts, which saves each connection three
-/// system calls.
-///
-/// # Errors
-/// Those of the system, the address in use above all.
-pub(super) fn bind(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // "[::]" is IPv6 alone, on every machine, so that "0.0.0.0" can stand beside it.
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
-    // Before listen: the window that the kernel offers in its first answer depends on it.
-    socket.set_recv_buffer_size(config.receive_buffer)?;
-    socket.set_send_buffer_size(config.send_buffer)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
-}
-
 /// All listeners.
 #[derive(Debug)]
 pub(super) struct Doors {
-    doors: Vec<Door>,
+    /// Each at the place of its token; `None` once it is closed.
+    doors: Vec<Option<Door>>,
     pause: Pause,
     throttle: Throttle,
     /// Accepts that failed, so far.
     errors: u64,
-    /// Pauses that followed, so far.
-    pauses: u64,
 }
 
+/// One listener.
 #[derive(Debug)]
-struct Door {
-    listener: TcpListener,
+pub(super) struct Door {
+    listener: Listener,
+    purpose: Purpose,
+    /// Its file, if we have made it; goes with it.
+    _file: Option<SocketFile>,
     /// Its edge was spent, and it has not said "would block" since.
     owed: bool,
 }
 
+impl Door {
+    pub(super) fn new(listener: Listener, purpose: Purpose, file: Option<SocketFile>) -> Self {
+        Self { listener, purpose, _file: file, owed: false }
+    }
+
+    pub(super) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    fn is_for_peers(&self) -> bool {
+        matches!(self.purpose(), Purpose::Relay { .. })
+    }
+
+    /// Where it listens, with the port that was really given.
+    fn place(&self) -> io::Result<Option<Place>> {
+        let address = SockRef::from(&self.listener).local_addr()?;
+        let path = || address.as_pathname().map(|path| Place::Unix(path.to_owned()));
+        Ok(address.as_socket().map(Place::Tcp).or_else(path))
+    }
+}
+
+/// Somebody who has come in.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) socket: Stream,
+    /// Where the connection comes from, if it comes over the network.
+    pub(super) address: Option<SocketAddr>,
+    /// What the listener is for.
+    pub(super) purpose: Purpose,
+}
+
 impl Doors {
-    pub(super) fn new() -> Self {
+    /// Registers the listeners, the first one under the token `first`, and so on.
+    ///
+    /// # Errors
+    /// When the poller has no room.
+    pub(super) fn new(mut doors: Vec<Door>, registry: &Registry, first: usize) -> io::Result<Self> {
+        for (nth, door) in doors.iter_mut().enumerate() {
+            door.listener.register(registry, Token(first + nth), Interest::READABLE)?;
+        }
         let (pause, throttle) = (Pause::default(), Throttle::default());
-        Self { doors: Vec::new(), pause, throttle, errors: 0, pauses: 0 }
+        Ok(Self { doors: doors.into_iter().map(Some).collect(), pause, throttle, errors: 0 })
     }
 
-    /// Registers a listener under `token`. Its tokens count up from 0, in the order of the calls.
-    pub(super) fn add(
-        &mut self,
-        mut listener: TcpListener,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<()> {
-        registry.register(&mut listener, token, Interest::READABLE)?;
-        self.doors.push(Door { listener, owed: false });
-        Ok(())
+    /// Closes those for peers. What waits unaccepted at one of our own is reset by the kernel; what waits at one that was
+    /// handed over waits for the next process, since the service manager holds that one open.
+    pub(super) fn close(&mut self, registry: &Registry) {
+        for door in self.doors.iter_mut().filter(|door| door.as_ref().is_some_and(Door::is_for_peers)) {
+            // The poller would keep one that somebody else holds open.
+            if let Some(mut door) = door.take() {
+                let _ = door.listener.deregister(registry);
+            }
+        }
     }
 
-    /// Closes all of them. What waited unaccepted is reset by the kernel.
-    pub(super) fn close(&mut self) {
-        self.doors.clear();
+    /// Where peers are let in, and where operators are, with the ports that were really given.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub(super) fn places(&self) -> io::Result<(Vec<Place>, Vec<Place>)> {
+        let (mut peers, mut operators) = (Vec::new(), Vec::new());
+        for door in self.doors.iter().flatten() {
+            let places = if door.is_for_peers() { &mut peers } else { &mut operators };
+            places.extend(door.place()?);
+        }
+        Ok((peers, operators))
     }
 
-    /// The addresses, with the ports that were really given.
-    pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.doors.iter().map(|door| door.listener.local_addr()).collect()
+    /// Sets what connections from now on inherit.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(super) fn set_buffers(&self, config: &Config) -> io::Result<()> {
+        self.doors.iter().flatten().try_for_each(|door| set_buffers(&door.listener, config))
     }
 
     /// The `nth` listener has a readable edge.
     pub(super) fn knocked(&mut self, nth: usize) {
-        if let Some(door) = self.doors.get_mut(nth) {
+        if let Some(Some(door)) = self.doors.get_mut(nth) {
             door.owed = true;
         }
     }
 
     /// Whether somebody can be let in without waiting for an event.
     pub(super) fn is_busy(&self) -> bool {
-        self.pause.until.is_none() && self.doors.iter().any(|door| door.owed)
+        self.pause.until.is_none() && self.doors.iter().flatten().any(|door| door.owed)
     }
 
     /// When the pause ends, if there is one.
@@ -114,7 +145,7 @@ impl Doors {
 
     /// Accepts that failed, and pauses that followed, so far.
     pub(super) fn troubles(&self) -> (u64, u64) {
-        (self.errors, self.pauses)
+        (self.errors, self.pause.count)
     }
 
     /// A descriptor came free: no event tells so, and the pause would only cost time.
@@ -123,18 +154,19 @@ impl Doors {
     }
 
     /// Accepts from each listener that owes it, at most `budget` times each.
-    pub(super) fn accept(
-        &mut self,
-        now: Instant,
-        budget: usize,
-        mut open: impl FnMut((TcpStream, SocketAddr)),
-    ) {
+    pub(super) fn accept(&mut self, now: Instant, budget: usize, mut open: impl FnMut(Guest)) {
         if !self.pause.is_over(now) {
             return;
         }
-        for door in self.doors.iter_mut().filter(|door| door.owed) {
-            let listener = &door.listener;
-            let round = admit(budget, || listener.accept(), &mut open);
+        for door in self.doors.iter_mut().flatten().filter(|door| door.owed) {
+            let (listener, purpose) = (&door.listener, door.purpose());
+            let round = admit(
+                budget,
+                || listener.accept(),
+                |(socket, address)| {
+                    open(Guest { socket, address, purpose });
+                },
+            );
             door.owed = !round.emptied;
             self.errors += round.errors as u64;
             if round.accepted > 0 {
@@ -145,7 +177,6 @@ impl Doors {
             }
             if round.exhausted {
                 self.pause.begin(now);
-                self.pauses += 1;
                 // What one listener lacks, the others lack too.
                 return;
             }
@@ -159,16 +190,19 @@ struct Pause {
     until: Option<Instant>,
     /// How long the next one is.
     delay: Duration,
+    /// How many there were.
+    count: u64,
 }
 
 impl Default for Pause {
     fn default() -> Self {
-        Self { until: None, delay: PAUSE }
+        Self { until: None, delay: PAUSE, count: 0 }
     }
 }
 
 impl Pause {
     fn begin(&mut self, now: Instant) {
+        self.count += 1;
         self.until = now.checked_add(self.delay);
         self.delay = (self.delay * 2).min(MAX_PAUSE);
     }

@@ -1,6 +1,7 @@
 //! Tests of `server::listener`: real listeners for what is inherited, scripted ones for what fails.
 
 use super::*;
+use crate::server::place::bind;
 use mio::{Events, Poll};
 use socket2::SockRef;
 use std::net::Ipv6Addr;
@@ -86,7 +87,11 @@ fn pauses_double_up_to_a_second() {
     assert_eq!(waited, [50, 100, 200, 400, 800, 1000, 1000]);
 }
 
-fn accepted(listener: &TcpListener, poll: &mut Poll) -> TcpStream {
+fn address_of(listener: &Listener) -> SocketAddr {
+    SockRef::from(listener).local_addr().unwrap().as_socket().unwrap()
+}
+
+fn accepted(listener: &Listener, poll: &mut Poll) -> Stream {
     let mut events = Events::with_capacity(4);
     loop {
         match listener.accept() {
@@ -101,8 +106,8 @@ fn accepted_sockets_inherit_the_options() {
     let config = Config { send_buffer: 20 << 10, receive_buffer: 12 << 10, ..Config::default() };
     let mut poll = Poll::new().unwrap();
     let mut listener = bind(LOOPBACK.into(), &config).unwrap();
-    poll.registry().register(&mut listener, Token(0), Interest::READABLE).unwrap();
-    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    listener.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
+    let _client = std::net::TcpStream::connect(address_of(&listener)).unwrap();
     let socket = accepted(&listener, &mut poll);
     let socket = SockRef::from(&socket);
     assert!(socket.tcp_nodelay().unwrap());
@@ -115,7 +120,7 @@ fn accepted_sockets_inherit_the_options() {
 #[test]
 fn a_port_in_use_is_an_error_and_one_just_left_is_not() {
     let first = bind(LOOPBACK.into(), &Config::default()).unwrap();
-    let address = first.local_addr().unwrap();
+    let address = address_of(&first);
     let error = bind(address, &Config::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
 
@@ -123,7 +128,7 @@ fn a_port_in_use_is_an_error_and_one_just_left_is_not() {
     let client = std::net::TcpStream::connect(address).unwrap();
     let mut poll = Poll::new().unwrap();
     let mut first = first;
-    poll.registry().register(&mut first, Token(0), Interest::READABLE).unwrap();
+    first.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
     drop(accepted(&first, &mut poll));
     drop(client);
     drop(first);
@@ -135,6 +140,6 @@ fn both_families_stand_side_by_side_on_one_port() {
     let Ok(six) = bind((Ipv6Addr::UNSPECIFIED, 0).into(), &Config::default()) else {
         return; // a machine without IPv6
     };
-    let port = six.local_addr().unwrap().port();
+    let port = address_of(&six).port();
     bind(([0, 0, 0, 0], port).into(), &Config::default()).unwrap();
 }

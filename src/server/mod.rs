@@ -9,23 +9,34 @@ mod clock;
 pub mod descriptors;
 mod link;
 mod listener;
+mod opening;
+mod place;
+mod reload;
 mod report;
+mod socket;
 
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    io,
-    net::SocketAddr,
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
 use mio::{Events, Poll, Token, event::Event};
 
-use crate::{config::Config, id::PeerId, relay::Relay, signals::Signals};
+use crate::{
+    config::{Config, ConfigSource, Place},
+    id::PeerId,
+    logging,
+    relay::Relay,
+    signals::Signals,
+    systemd::{Handed, Manager},
+};
 use clock::Clock;
 use link::{Link, Sockets};
-use listener::Doors;
+use listener::{Doors, Guest};
+use opening::Purpose;
+use reload::Reload;
 
 /// Events taken from the poller at once. More than that wait for the next turn, which does not block then.
 const EVENTS: usize = 1024;
@@ -47,6 +58,8 @@ pub struct Server {
     sockets: Sockets,
     relay: Relay<Link>,
     clock: Clock,
+    manager: Manager,
+    reload: Reload,
     /// Accepts per turn and listener.
     accepts: usize,
     /// SIGTERM or SIGINT came: the listeners are closed, and the loop ends with the last peer.
@@ -58,28 +71,35 @@ pub struct Server {
 /// Why the server did not start. Says what to do.
 #[derive(Debug)]
 pub enum StartError {
-    /// An address could not be listened on.
-    Listen(SocketAddr, io::Error),
+    /// A place could not be listened on.
+    Listen {
+        /// The key that names it.
+        key: &'static str,
+        /// Which.
+        place: Place,
+        /// Why.
+        error: io::Error,
+    },
+    /// What the service manager has handed over and what the configuration says do not go together.
+    Activation(String),
     /// The system refused the poller, the signals, or a descriptor for them.
     System(io::Error),
 }
 
 impl Server {
-    /// Opens the listeners and installs the signal handlers. Nobody is accepted before `run`.
+    /// Opens the listeners, or takes those that were handed over, and installs the signal handlers. Nobody is accepted
+    /// before `run`.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or the system refuses something.
-    pub fn start(config: &Config) -> Result<Self, StartError> {
+    /// When a place cannot be listened on, or the system refuses something.
+    pub fn start(config: &Config, source: ConfigSource, handed: Vec<Handed>) -> Result<Self, StartError> {
         let poll = Poll::new().map_err(StartError::System)?;
         let mut signals = Signals::install().map_err(StartError::System)?;
         signals.register(poll.registry(), Token(SIGNALS)).map_err(StartError::System)?;
-        let mut doors = Doors::new();
-        for (nth, &address) in config.listen.iter().enumerate() {
-            let token = Token(LISTENERS + nth);
-            listener::bind(address, config)
-                .and_then(|listener| doors.add(listener, poll.registry(), token))
-                .map_err(|error| StartError::Listen(address, error))?;
-        }
+        let manager = Manager::from_env().map_err(StartError::System)?;
+        let doors = opening::open_all(config, handed)?;
+        let doors = Doors::new(doors, poll.registry(), LISTENERS).map_err(StartError::System)?;
+        let reload = Reload::new(config.clone(), source).map_err(StartError::System)?;
         let clock = Clock::new();
         let relay = Relay::new(config.limits.clone(), seed(), clock.last());
         let accepts = config.limits.turn.accepts;
@@ -90,18 +110,20 @@ impl Server {
             sockets: Sockets::new(),
             relay,
             clock,
+            manager,
+            reload,
             accepts,
             draining: false,
             stopped: false,
         })
     }
 
-    /// Where it listens, with the ports that were really given.
+    /// Where peers are heard, and where operators are, with the ports that were really given.
     ///
     /// # Errors
     /// Those of `getsockname`.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.doors.addresses()
+    pub fn places(&self) -> io::Result<(Vec<Place>, Vec<Place>)> {
+        self.doors.places()
     }
 
     /// Runs until SIGTERM or SIGINT and the last peer is gone, or a second such signal.
@@ -110,9 +132,11 @@ impl Server {
     /// When the poller is broken for good.
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
+        self.manager.ready();
         while !self.is_over() {
             let waited = self.wait(&mut events)?;
             let now = self.now(waited);
+            self.manager.turn(now, || report::status(&self.relay, self.draining));
             self.hear(now, &events);
             self.relay.expire(now);
             self.relay.deliver(now, &mut self.sockets);
@@ -155,13 +179,15 @@ impl Server {
         let (now, stood) = self.clock.turn(waited);
         if !stood.is_zero() {
             self.relay.note_stall();
+            self.manager.note_stall();
             log::warn!("stood still for {stood:.1?}: all deadlines move on by that");
         }
         now
     }
 
     fn longest_wait(&self, then: Instant) -> Duration {
-        let deadlines = [self.relay.next_deadline(), self.doors.next_deadline()];
+        let deadlines =
+            [self.relay.next_deadline(), self.doors.next_deadline(), self.manager.next_deadline(then)];
         let waits = deadlines.into_iter().flatten().map(|deadline| deadline.saturating_duration_since(then));
         waits.fold(MAX_WAIT, Duration::min)
     }
@@ -197,14 +223,16 @@ impl Server {
 
     fn accept(&mut self, now: Instant) {
         let Self { doors, relay, poll, accepts, .. } = self;
-        doors
-            .accept(now, *accepts, |(socket, address)| welcome(relay, poll, Link::new(socket, address), now));
+        doors.accept(now, *accepts, |guest| match guest.purpose {
+            Purpose::Relay { .. } => welcome(relay, poll, guest, now),
+            Purpose::Admin => {}
+        });
     }
 
     fn heed_signals(&mut self, now: Instant) {
         let caught = self.signals.take();
         if caught.reload {
-            log::warn!("SIGHUP: the configuration is not read again while running; restart to apply it");
+            self.reload(now);
         }
         if caught.report {
             self.report();
@@ -214,14 +242,33 @@ impl Server {
         }
     }
 
+    fn reload(&mut self, now: Instant) {
+        if self.draining {
+            log::info!("SIGHUP: the configuration is not read again while stopping");
+            return;
+        }
+        self.manager.reloading();
+        if let Some(config) = self.reload.read() {
+            self.accepts = config.limits.turn.accepts;
+            logging::set_level(config.log);
+            if let Err(error) = self.doors.set_buffers(config) {
+                log::warn!("send_buffer, receive_buffer: the listeners do not take them: {error}");
+            }
+            self.relay.reconfigure(config.limits.clone(), now);
+        }
+        self.manager.ready();
+    }
+
     fn report(&self) {
         let (relay, counters) = (&self.relay, self.relay.counters());
         let (peers, channels, backlog) = (relay.peers(), relay.channels(), relay.backlog_bytes());
         let inflight = relay.inflight_bytes();
         let (accept_errors, accept_pauses) = self.doors.troubles();
+        let (reloads, reload_failures) = self.reload.counts();
         log::info!(
             "peers={peers} channels={channels} backlog={backlog} inflight={inflight} {counters} \
-             accept_errors={accept_errors} accept_pauses={accept_pauses}"
+             accept_errors={accept_errors} accept_pauses={accept_pauses} reloads={reloads} \
+             reload_failures={reload_failures}"
         );
     }
 
@@ -235,7 +282,8 @@ impl Server {
             "stopping: no more connections are accepted, every peer is closed with 1012 within the time `drain`"
         );
         self.draining = true;
-        self.doors.close();
+        self.manager.stopping(self.reload.config().limits.stop_time());
+        self.doors.close(self.poll.registry());
         self.relay.drain(now);
     }
 
@@ -254,7 +302,8 @@ impl Server {
 }
 
 /// Brings one connection into the relay. The relay comes first: the token of the socket is the peer's id.
-fn welcome(relay: &mut Relay<Link>, poll: &Poll, link: Link, now: Instant) {
+fn welcome(relay: &mut Relay<Link>, poll: &Poll, guest: Guest, now: Instant) {
+    let link = Link::new(guest.socket, guest.address);
     // Err: no slot, not even for a refusal. The relay has counted it; dropping the link closes it.
     let Ok(id) = relay.open(link, now) else { return };
     let Some(link) = relay.link_mut(id) else { return };
@@ -290,12 +339,27 @@ fn seed() -> u64 {
     RandomState::new().hash_one("wsrelayd")
 }
 
+impl StartError {
+    /// Whether another start would end alike as long as nobody edits the configuration.
+    pub fn is_of_configuration(&self) -> bool {
+        use io::ErrorKind as Kind;
+        match self {
+            Self::Listen { error, .. } => {
+                !matches!(error.kind(), Kind::AddrInUse | Kind::AddrNotAvailable | Kind::OutOfMemory)
+            }
+            Self::Activation(_) => true,
+            Self::System(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(address, error) => {
-                write!(f, "cannot listen on {address}: {error}. {}", advice(error.kind()))
+            Self::Listen { key, place, error } => {
+                write!(f, "cannot listen on {place}: {error}. {}", advice(key, place, error.kind()))
             }
+            Self::Activation(message) => f.write_str(message),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -303,19 +367,27 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-fn advice(kind: io::ErrorKind) -> &'static str {
-    match kind {
-        io::ErrorKind::AddrInUse => {
-            "Another program listens there, perhaps another wsrelayd: stop it, or choose another port with --listen \
-             or the key `listen`."
+fn advice(key: &str, place: &Place, kind: io::ErrorKind) -> String {
+    match (kind, place) {
+        (io::ErrorKind::AddrInUse, _) => format!(
+            "Another program listens there, perhaps another wsrelayd: stop it, or choose another place with --{key} or \
+             the key `{key}`."
+        ),
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            "No interface of this machine has this address: choose one that it has.".to_owned()
         }
-        io::ErrorKind::AddrNotAvailable => {
-            "No interface of this machine has this address: choose one that it has."
+        (io::ErrorKind::PermissionDenied, Place::Tcp(_)) => {
+            "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher one.".to_owned()
         }
-        io::ErrorKind::PermissionDenied => {
-            "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher one."
+        (io::ErrorKind::PermissionDenied, _) => {
+            "Whoever runs the relay must own the directory, and be a member of the \
+             group (SupplementaryGroups= in the unit)."
+                .to_owned()
         }
-        _ => "Choose another address with --listen or the key `listen`.",
+        (io::ErrorKind::NotFound, Place::Unix(_)) => {
+            format!("The directory must be there: make it, or choose another place with the key `{key}`.")
+        }
+        _ => format!("Choose another address with --{key} or the key `{key}`."),
     }
 }
 

@@ -1,7 +1,5 @@
 //! What the relay has to tell, put into lines of the log: one when a peer opens, one when it ends, one per refusal.
 
-use std::net::SocketAddr;
-
 use super::link::Link;
 use crate::{
     news::{Ended, Event, News},
@@ -15,13 +13,26 @@ pub(super) fn tell(relay: &mut Relay<Link>) {
             log::info!("{} lines of peers were suppressed", news.suppressed);
         }
         // All who are in the news of a turn are still there in it.
-        if let Some(address) = relay.link_mut(news.id).map(|link| link.address()) {
-            line(&news, address);
+        if let Some(link) = relay.link_mut(news.id) {
+            let address = link.address().map_or("unix:".to_owned(), |address| address.to_string());
+            line(&news, &address);
         }
     }
 }
 
-fn line(news: &News, address: SocketAddr) {
+/// One line for the service manager: how things are.
+pub(super) fn status(relay: &Relay<Link>, draining: bool) -> String {
+    let (peers, channels, counters) = (relay.peers(), relay.channels(), relay.counters());
+    let state = if draining { "Stopping" } else { "Relaying" };
+    format!(
+        "{state}: {peers} connections, {channels} channels; {} messages in, {} deliveries, {} refusals since the start",
+        counters.messages_in,
+        counters.deliveries,
+        counters.refused_total()
+    )
+}
+
+fn line(news: &News, address: &str) {
     let peer = news.id;
     match &news.event {
         Event::Opened { channel } => log::info!(peer:%, address:%, channel; "opened"),
@@ -33,7 +44,7 @@ fn line(news: &News, address: SocketAddr) {
     }
 }
 
-fn end(peer: crate::id::PeerId, address: SocketAddr, ended: &Ended) {
+fn end(peer: crate::id::PeerId, address: &str, ended: &Ended) {
     let Ended { channel, why, lasted, traffic } = ended;
     let secs = (lasted.as_secs_f64() * 10.0).round() / 10.0;
     log::info!(

@@ -2,7 +2,10 @@
 //! the real binary, in `tests/start.rs`.
 
 use super::*;
-use crate::wire::{Heard, Wire};
+use crate::{
+    server::socket::Stream,
+    wire::{Heard, Wire},
+};
 use std::{
     io::{IoSlice, Read, Write},
     net::{Shutdown, TcpListener, TcpStream as Client},
@@ -28,7 +31,8 @@ fn tokens_tell_peers_listeners_and_signals_apart() {
 
 #[test]
 fn a_start_error_says_where_and_what_to_do() {
-    let error = StartError::Listen(([127, 0, 0, 1], 9310).into(), io::ErrorKind::AddrInUse.into());
+    let place = Place::Tcp(([127, 0, 0, 1], 9310).into());
+    let error = StartError::Listen { key: "listen", place, error: io::ErrorKind::AddrInUse.into() };
     let line = error.to_string();
     assert!(line.contains("127.0.0.1:9310") && line.contains("--listen"), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
@@ -48,7 +52,7 @@ impl Pair {
         let client = Client::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut link = Link::new(mio::net::TcpStream::from_std(socket), ([127, 0, 0, 1], 1).into());
+        let mut link = Link::new(Stream::Tcp(mio::net::TcpStream::from_std(socket)), None);
         let poll = Poll::new().unwrap();
         link.register(poll.registry(), Token(0)).unwrap();
         Self { poll, link, client, wire: Sockets::new() }

@@ -20,7 +20,11 @@ use super::{
     swarm::Plan,
     world::World,
 };
-use crate::{config::Config, limits::Limits, server::Server};
+use crate::{
+    config::{Config, ConfigSource, Place},
+    limits::Limits,
+    server::Server,
+};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -131,10 +135,11 @@ fn play(act: &Act, client: &mut Client) {
 fn relay(limits: &Limits) -> SocketAddr {
     static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
     *ADDRESS.get_or_init(|| {
-        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        let config = Config { listen, limits: limits.clone(), ..Config::default() };
-        let mut server = Server::start(&config).expect("a port is free");
-        let address = server.addresses().expect("it listens")[0];
+        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
+        let config = Config { listen, admin: vec![], limits: limits.clone(), ..Config::default() };
+        let mut server = Server::start(&config, ConfigSource::default(), vec![]).expect("a port is free");
+        let (places, _) = server.places().expect("it listens");
+        let [Place::Tcp(address)] = places[..] else { panic!("{places:?}") };
         thread::spawn(move || server.run());
         address
     })

@@ -22,7 +22,7 @@ fn fragments_with_any_masks_leave_as_one_bare_frame() {
             disguised(0x80, b"parts", [9, 0, 9, 0]),
         ];
         for part in parts {
-            assert_eq!(heard(&mut relay, b), [], "nothing leaves before the message is whole");
+            assert_eq!(heard(&mut relay, b), [0_u8; 0], "nothing leaves before the message is whole");
             say(&mut relay, a, &part);
             turn(&mut relay, now);
         }
@@ -58,7 +58,7 @@ fn after_a_close_frame_nothing_is_heard_and_nothing_is_said() {
     turn(&mut relay, now);
     say(&mut relay, a, &behind);
     settle(&mut relay, now);
-    assert_eq!(heard(&mut relay, b), [], "nothing that followed the close frame is relayed");
+    assert_eq!(heard(&mut relay, b), [0_u8; 0], "nothing that followed the close frame is relayed");
     let said = heard(&mut relay, a);
     assert!(said.ends_with(&[0x88, 2, 0x03, 0xE8]), "{said:02x?}");
     assert_eq!(

@@ -1,0 +1,92 @@
+//! The arguments of the program.
+//!
+//! Owns what may be written on the command line; `--help`, the manual page and the shell completion are made from it.
+//! What the arguments do is left to `main.rs`.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{Listen, parse_listen};
+
+/// Where the configuration is installed. Subcommands read it unless told otherwise.
+pub const CONFIG: &str = "/etc/wsrelayd.toml";
+
+/// A WebSocket broadcast relay: what a client sends on a path reaches every other client on that path.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// Read the configuration from FILE (TOML); without it the built-in defaults hold
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Listen on ADDR instead of where the configuration says: IP:PORT, unix:PATH or systemd:NAME; may be given
+    /// several times
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub listen: Vec<Listen>,
+
+    /// Answer operators on ADDR instead of where the configuration says; with --listen and without this only where the
+    /// file says so
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub admin: Vec<Listen>,
+
+    /// Examine everything as a start would, say how much memory it can take, and leave without listening
+    #[arg(long, conflicts_with = "print_config")]
+    pub check: bool,
+
+    /// Print the configuration that holds, every key, as a file for --config, and leave
+    #[arg(long)]
+    pub print_config: bool,
+
+    /// Something else than to run the relay
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What else the program does. Reads `/etc/wsrelayd.toml`, if it is there, unless told otherwise.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask the running relay how it is
+    Status {
+        /// Print what it says as it is, in JSON
+        #[arg(long)]
+        json: bool,
+        /// Read the configuration from FILE
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the configuration of an nginx in front of the relay
+    Nginx {
+        /// Read the configuration from FILE
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Examine the machine: configuration, limits, listeners, nginx
+    Doctor {
+        /// Read the configuration from FILE
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Read FILE, what `nginx -T` has printed, instead of asking the nginx of this machine
+        #[arg(long, value_name = "FILE")]
+        nginx: Option<PathBuf>,
+    },
+}
+
+const AFTER_HELP: &str = "\
+Signals: SIGTERM and SIGINT close every peer with 1012 and stop; a second one stops at once. \
+SIGHUP reads the configuration again. SIGUSR1 logs the counters.
+Environment: RUST_LOG sets what is logged (off, error, warn, info, debug).
+Exit codes: 0 stopped (or all is good), 1 failed at run time, 2 bad arguments or configuration.";
+
+/// All of it, for what is made from it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_are_sound() {
+        super::command().debug_assert();
+    }
+}

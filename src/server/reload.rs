@@ -1,0 +1,82 @@
+//! Reading the configuration again while running.
+//!
+//! Owns what holds, where it came from, and the count of reloads. Promises: the whole file is read and checked before
+//! anything changes, and on any mistake nothing does; what needs a restart is left as it is and said; a lack of
+//! descriptors is no obstacle. Leaves to others: to make the parts live by the new limits.
+
+use std::{fs::File, io};
+
+use crate::config::{Config, ConfigSource};
+
+/// Lines of the log that one refused reload may take.
+const MAX_LINES: usize = 20;
+
+/// What holds, and how it came about.
+#[derive(Debug)]
+pub(super) struct Reload {
+    config: Config,
+    source: ConfigSource,
+    /// Given back for the time of a reload: the file can be opened when nothing else can (CVE-2017-7652).
+    spare: Option<File>,
+    done: u64,
+    failed: u64,
+}
+
+impl Reload {
+    /// # Errors
+    /// When there is no descriptor to spare.
+    pub(super) fn new(config: Config, source: ConfigSource) -> io::Result<Self> {
+        Ok(Self { config, source, spare: Some(spare()?), done: 0, failed: 0 })
+    }
+
+    /// What holds.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Reloads that were applied, and those that were refused.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.done, self.failed)
+    }
+
+    /// Reads everything again. Answers with what holds from now on, unless nothing changes.
+    pub(super) fn read(&mut self) -> Option<&Config> {
+        self.spare = None;
+        let read = self.source.read_again();
+        self.spare = spare().ok();
+        match read {
+            Ok((config, lowered)) => {
+                if let Some(lowered) = lowered {
+                    log::warn!("{lowered}");
+                }
+                self.done += 1;
+                self.take(config)
+            }
+            Err(error) => {
+                self.failed += 1;
+                log::error!("the configuration was not reloaded, nothing has changed:");
+                error.lines().take(MAX_LINES).for_each(|line| log::error!("{line}"));
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, config: Config) -> Option<&Config> {
+        let (config, fixed) = config.fixed_to(&self.config);
+        if !fixed.is_empty() {
+            log::warn!("{}: changed in the configuration, which needs a restart to hold", fixed.join(", "));
+        }
+        let changes = config.changes_since(&self.config);
+        if changes.is_empty() {
+            log::info!("the configuration was reloaded: nothing has changed");
+            return None;
+        }
+        log::info!("the configuration was reloaded: {}", changes.join(", "));
+        self.config = config;
+        Some(&self.config)
+    }
+}
+
+fn spare() -> io::Result<File> {
+    File::open("/dev/null")
+}

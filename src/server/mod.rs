@@ -27,7 +27,6 @@ use mio::{Events, Poll, Token, event::Event};
 use crate::{
     config::{Config, ConfigSource, Place},
     id::PeerId,
-    logging,
     relay::Relay,
     signals::Signals,
     systemd::{Handed, Manager},
@@ -250,7 +249,6 @@ impl Server {
         self.manager.reloading();
         if let Some(config) = self.reload.read() {
             self.accepts = config.limits.turn.accepts;
-            logging::set_level(config.log);
             if let Err(error) = self.doors.set_buffers(config) {
                 log::warn!("send_buffer, receive_buffer: the listeners do not take them: {error}");
             }

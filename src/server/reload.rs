@@ -6,7 +6,10 @@
 
 use std::{fs::File, io};
 
-use crate::config::{Config, ConfigSource};
+use crate::{
+    config::{Config, ConfigSource},
+    logging,
+};
 
 /// Lines of the log that one refused reload may take.
 const MAX_LINES: usize = 20;
@@ -41,6 +44,10 @@ impl Reload {
 
     /// Reads everything again. Answers with what holds from now on, unless nothing changes.
     pub(super) fn read(&mut self) -> Option<&Config> {
+        if self.source.file.is_none() {
+            log::warn!("SIGHUP: there is no file to read again; start with --config FILE to have one");
+            return None;
+        }
         self.spare = None;
         let read = self.source.read_again();
         self.spare = spare().ok();
@@ -54,7 +61,7 @@ impl Reload {
             }
             Err(error) => {
                 self.failed += 1;
-                log::error!("the configuration was not reloaded, nothing has changed:");
+                log::error!("SIGHUP: the configuration was not reloaded, nothing has changed:");
                 error.lines().take(MAX_LINES).for_each(|line| log::error!("{line}"));
                 None
             }
@@ -68,10 +75,13 @@ impl Reload {
         }
         let changes = config.changes_since(&self.config);
         if changes.is_empty() {
-            log::info!("the configuration was reloaded: nothing has changed");
+            log::info!("SIGHUP: the configuration was reloaded: nothing has changed");
             return None;
         }
-        log::info!("the configuration was reloaded: {}", changes.join(", "));
+        // Either level hears of it.
+        logging::set_level(config.log.max(self.config.log));
+        log::info!("SIGHUP: the configuration was reloaded: {}", changes.join(", "));
+        logging::set_level(config.log);
         self.config = config;
         Some(&self.config)
     }

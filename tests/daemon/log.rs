@@ -344,7 +344,7 @@ fn each_json_line_is_an_object() {
     let said =
         |words: &str| lines.iter().find(|line| line["message"].as_str().unwrap().contains(words)).unwrap();
     assert_eq!(said(" listens on ")["level"], "info");
-    assert_eq!(said("SIGHUP")["level"], "warn");
+    assert_eq!(said("SIGHUP")["level"], "info");
     let opened = said("opened");
     assert_eq!(opened["channel"], "/start");
     let ended =

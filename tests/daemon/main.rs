@@ -17,6 +17,10 @@ mod config;
 mod life;
 /// The log: its forms, and what standard error may be.
 mod log;
+/// Where it listens: sockets in the file system, and those that a service manager hands over; and what it is told.
+mod places;
+/// The configuration, read again while running.
+mod reload;
 /// Start, refusal to start, stop, signals, descriptors.
 mod start;
 /// What goes over the wire: order, slowness, breaches, the end of a connection.

@@ -99,7 +99,7 @@ fn other_signals_are_answered_with_a_line_and_kill_nobody() {
         relay.signal(Signal::HUP);
         relay.signal(Signal::USR1);
     }
-    assert!(relay.line_with("SIGHUP").contains("restart"));
+    assert!(relay.line_with("SIGHUP").contains("--config"));
     relay.line_with("INFO");
     relay.relays(&mut one, &mut two, "still here");
 }

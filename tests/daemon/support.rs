@@ -141,8 +141,8 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 pub(crate) fn addresses_in(greeting: &str) -> Vec<SocketAddr> {
     let (_, list) = greeting.split_once(" listens on ").unwrap_or_else(|| panic!("no greeting: {greeting}"));
-    let (list, _) = list.split_once("; ").unwrap();
-    list.split(", ").map(|url| url.trim_start_matches("ws://").parse().unwrap()).collect()
+    let list = list.split("; ").next().unwrap_or(list).trim_end();
+    list.split(", ").filter_map(|url| url.strip_prefix("ws://")?.parse().ok()).collect()
 }
 
 /// An HTTP head, byte by byte, so that nothing behind it is swallowed.
@@ -174,8 +174,37 @@ impl File {
         Self(path)
     }
 
+    /// What it says from now on. Another file in its place, as careful editors do it.
+    pub(crate) fn rewrite(&self, text: &str) {
+        let new = self.0.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, &self.0).unwrap();
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
+    }
+}
+
+/// A folder that goes away with the test.
+pub(crate) struct Folder(std::path::PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wsrelayd-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// The path of something in it.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

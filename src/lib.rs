@@ -71,6 +71,7 @@
 #[cfg(any(test, feature = "simulation"))]
 extern crate self as wsrelayd; // for what a test program takes too
 
+pub mod ask;
 mod backlog;
 mod canary;
 mod channel;

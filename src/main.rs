@@ -28,6 +28,7 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 enum Failure {
     Config(ConfigError),
+    Examined(String),
     Start(StartError),
     Run(io::Error),
     Output(io::Error),
@@ -116,7 +117,10 @@ fn check(
         arguments.config.as_deref().map_or("the built-in defaults".into(), |file| file.to_string_lossy());
     warn(lowered, outlet);
     warn(examination.warnings(), outlet);
-    print(&format!("wsrelayd: {what}: no mistakes\n{examination}\n"))
+    let refusal = examination.refusal();
+    let verdict = if refusal.is_some() { "a mistake" } else { "no mistakes" };
+    print(&format!("wsrelayd: {what}: {verdict}\n{examination}\n"))?;
+    refusal.map_or(Ok(()), |refusal| Err(Failure::Examined(refusal)))
 }
 
 fn warn<T: fmt::Display>(warnings: impl IntoIterator<Item = T>, outlet: &Outlet) {
@@ -171,7 +175,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Examined(_) => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
             Self::Start(_) | Self::Run(_) | Self::Output(_) => 1,
         }
@@ -182,6 +186,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Examined(refusal) => f.write_str(refusal),
             Self::Start(error) => error.fmt(f),
             Self::Run(error) => write!(f, "stopped by the system: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),

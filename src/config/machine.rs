@@ -1,11 +1,14 @@
-//! What the machine grants: its memory, that of the process's control group, and descriptors.
+//! What the machine grants: its memory, that of the process's control group, descriptors, and time for an end.
 //!
 //! Owns the reading of `/proc` and `/sys/fs/cgroup`, versions 1 and 2. What is not there is no limit.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use crate::ask::ask;
 
 /// Where control groups are mounted.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -22,6 +25,8 @@ pub struct Machine {
     pub memory: Option<u64>,
     /// Bytes of memory that the control group, or one above it, allows.
     pub group_memory: Option<u64>,
+    /// How long the unit waits for an end before it kills (`TimeoutStopSec=`).
+    pub stop_timeout: Option<Duration>,
 }
 
 impl Machine {
@@ -30,8 +35,31 @@ impl Machine {
         let read = |path: &Path| fs::read_to_string(path).ok();
         let memory = read(Path::new("/proc/meminfo")).and_then(|text| total_memory(&text));
         let group_memory = read(Path::new("/proc/self/cgroup")).and_then(|text| least_limit(&text, read));
-        Self { descriptors, memory, group_memory }
+        Self { descriptors, memory, group_memory, stop_timeout: stop_timeout() }
     }
+}
+
+/// Where systemd says that it is the machine's.
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// The unit that the program is installed as.
+const UNIT: &str = "wsrelayd.service";
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+fn stop_timeout() -> Option<Duration> {
+    if !Path::new(SYSTEMD).exists() {
+        return None;
+    }
+    let arguments = ["show", "--property=LoadState,TimeoutStopUSec", UNIT];
+    stop_timeout_in(&ask("systemctl", &arguments, PATIENCE).ok()?.said)
+}
+
+/// From lines of `NAME=VALUE`. A unit that is not there has a timeout too: systemd's own.
+fn stop_timeout_in(text: &str) -> Option<Duration> {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value("LoadState").filter(|state| *state == "loaded")?;
+    humantime::parse_duration(value("TimeoutStopUSec")?).ok()
 }
 
 /// From `/proc/meminfo`, which counts in KiB.
@@ -99,6 +127,21 @@ mod tests {
                 files.iter().find(|(file, _)| *file == name).map(|(_, text)| (*text).to_owned())
             };
             assert_eq!(least_limit(memberships, read), *limit, "{memberships:?} {files:?}");
+        }
+    }
+
+    #[test]
+    fn the_stop_timeout_of_a_loaded_unit_is_read() {
+        let table = [
+            ("LoadState=loaded\nTimeoutStopUSec=1min 30s\n", Some(90)),
+            ("TimeoutStopUSec=45s\nLoadState=loaded\n", Some(45)),
+            ("LoadState=loaded\nTimeoutStopUSec=infinity\n", None),
+            ("LoadState=not-found\nTimeoutStopUSec=1min 30s\n", None),
+            ("", None),
+        ];
+        assert!(!table.is_empty());
+        for (text, secs) in table {
+            assert_eq!(stop_timeout_in(text), secs.map(Duration::from_secs), "{text:?}");
         }
     }
 

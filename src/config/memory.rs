@@ -3,7 +3,7 @@
 //! Owns the formula. Both sums are bounds: the program allocates nothing beforehand, and the kernel's share is taken
 //! only where peers do not read.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::{Config, Listen, Machine, rules};
 
@@ -30,6 +30,8 @@ pub struct Examination {
     inflight_read: u64,
     backlog: u64,
     kernel: u64,
+    /// How long a shutdown may take.
+    stop: Duration,
     machine: Machine,
 }
 
@@ -52,6 +54,7 @@ impl Examination {
             inflight_read: limits.max_inflight_read as u64,
             backlog: limits.max_backlog as u64,
             kernel: connections * (PER_SOCKET + buffers),
+            stop: limits.stop_time(),
             machine,
         }
     }
@@ -64,6 +67,18 @@ impl Examination {
     /// Bytes that the kernel takes for the program's sockets at worst.
     pub fn kernel_bytes(&self) -> u64 {
         self.kernel
+    }
+
+    /// What cannot be as it is on this machine: a sentence, with what to do.
+    pub fn refusal(&self) -> Option<String> {
+        let Self { stop, machine, .. } = self;
+        let allowed = machine.stop_timeout.filter(|allowed| allowed < stop)?;
+        Some(format!(
+            "drain + close_timeout + a margin of 2 s are {stop:?}, and wsrelayd.service is killed {allowed:?} after it \
+             was asked to stop. Lower drain or close_timeout, or raise TimeoutStopSec= to at least {}s \
+             (systemctl edit wsrelayd.service)",
+            stop.as_secs() + 1
+        ))
     }
 
     /// What may go wrong at the worst: a sentence each, with what to do.
@@ -93,7 +108,7 @@ const LESS: &str = "Lower max_connections, send_buffer, receive_buffer, max_back
 
 impl fmt::Display for Examination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { descriptors, memory, group_memory } = self.machine;
+        let Machine { descriptors, memory, group_memory, stop_timeout } = self.machine;
         let [listen, admin] = [&self.listen, &self.admin].map(|entries| places(entries));
         let granted = descriptors.map_or("any number".to_owned(), |limit| limit.to_string());
         let told = |bytes: Option<u64>| bytes.map_or("no limit that is known".to_owned(), about);
@@ -112,7 +127,9 @@ impl fmt::Display for Examination {
         writeln!(f, "  sockets        4 KiB + 2 x send_buffer + 2 x receive_buffer each")?;
         writeln!(f, "both             {}", about(self.own_bytes() + self.kernel))?;
         writeln!(f, "machine          {}", told(memory))?;
-        write!(f, "control group    {}", told(group_memory))
+        writeln!(f, "control group    {}", told(group_memory))?;
+        let allowed = stop_timeout.map_or("no unit that is known".to_owned(), |time| format!("{time:?}"));
+        write!(f, "stop             {:?} at worst, {allowed} allowed", self.stop)
     }
 }
 
@@ -160,12 +177,24 @@ mod tests {
         ];
         assert!(!table.is_empty());
         for (memory, group_memory, words) in table {
-            let machine = Machine { descriptors: None, memory, group_memory };
+            let machine = Machine { memory, group_memory, ..Machine::default() };
             let warnings = Examination::new(&Config::default(), machine).warnings();
             assert_eq!(warnings.len(), words.len(), "{warnings:?}");
             for (warning, word) in warnings.iter().zip(words) {
                 assert!(warning.contains(word), "{warning}");
             }
+        }
+    }
+
+    #[test]
+    fn a_shutdown_must_fit_into_the_time_that_the_unit_gives_it() {
+        let table = [(None, false), (Some(12), false), (Some(11), true)];
+        assert!(!table.is_empty());
+        for (secs, refused) in table {
+            let machine = Machine { stop_timeout: secs.map(Duration::from_secs), ..Machine::default() };
+            let refusal = Examination::new(&Config::default(), machine).refusal();
+            assert_eq!(refusal.is_some(), refused, "{secs:?}");
+            assert!(refusal.is_none_or(|said| said.contains("12s") && said.contains("at least 13s")));
         }
     }
 

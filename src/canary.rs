@@ -50,6 +50,8 @@ pub(crate) enum Canary {
     SeatNotRenumbered,
     /// A connection that is lost is counted twice.
     CountedTwice,
+    /// A reload is applied by half: deadlines that come nearer are not told to the wheel.
+    ReloadByHalf,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -85,7 +87,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -107,5 +109,6 @@ impl Canary {
         Self::WritableWeighed,
         Self::SeatNotRenumbered,
         Self::CountedTwice,
+        Self::ReloadByHalf,
     ];
 }

@@ -23,6 +23,7 @@ mod hear;
 mod tests;
 
 use crate::{
+    canary::{self, Canary},
     channel::Channels,
     counters::{Counters, Disconnect},
     handshake::Refusal,
@@ -186,7 +187,9 @@ impl<L> Relay<L> {
                 open.adapt(&before, &self.limits, now);
             }
             // A deadline may have come nearer.
-            self.arm(id);
+            if !canary::sings(Canary::ReloadByHalf) {
+                self.arm(id);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{client::End, core, world::World};
 
 /// What must have happened at least once in an ordinary run, as clients saw it or as the core counted it.
-const WANTED: [&str; 45] = [
+const WANTED: [&str; 46] = [
     "refused 400",
     "refused 405",
     "refused 408",
@@ -49,6 +49,7 @@ const WANTED: [&str; 45] = [
     "close deadlines",
     "stale events",
     "clock jumps",
+    "reloads",
     "ended with a reset",
     "refused abandoned",
 ];
@@ -73,6 +74,7 @@ impl Coverage {
         self.count("gaps seen", world.book.missed());
         self.count("stale events", world.net.stale_events);
         self.count("clock jumps", world.jumps);
+        self.count("reloads", world.reloads);
         core::happenings(&world.core).into_iter().for_each(|(what, times)| self.count(what, times));
         for client in &world.clients {
             match &client.end {

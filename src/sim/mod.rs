@@ -24,6 +24,7 @@ mod frames;
 mod letter;
 mod liar;
 mod net;
+mod reload;
 pub(crate) mod rng;
 mod speech;
 mod swarm;

@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) turn_most: Duration,
     /// How long the relay has been running when the first client comes.
     pub(super) age: Duration,
+    /// How often the relay is given other limits, in thousandths of all steps.
+    pub(super) reloads: u32,
     /// The end comes with the relay's shutdown.
     pub(super) drains: bool,
     /// The stuck stay to the end, and the relay has to get rid of them.
@@ -107,6 +109,7 @@ impl Plan {
             drains: rng.chance(300),
             stuck_stay: rng.chance(500),
             age: age(rng),
+            reloads: if rng.chance(250) { rng.pick(&[2, 20]) } else { 0 },
             limits,
         }
     }
@@ -129,6 +132,7 @@ impl Plan {
             laziness: 0,
             turn_most: Duration::from_micros(10),
             age: Duration::ZERO,
+            reloads: 0,
             drains: false,
             stuck_stay: false,
         }

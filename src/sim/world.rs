@@ -19,7 +19,7 @@ use super::{
     trace::Note,
     verdict::{Case, Fortune},
 };
-use crate::id::PeerId;
+use crate::{id::PeerId, limits::Limits};
 
 /// Turns in which a busy relay may do nothing at all, and as many more as it has peers.
 const IDLE_TURNS_MOST: usize = 50;
@@ -52,8 +52,11 @@ pub(super) struct World {
     /// Whether the core audits itself after every turn, or only after every so many, or (0) never.
     pub(super) audit_every: u64,
     drained: bool,
+    /// Those that hold now; `plan` has the most lenient of all that held.
+    pub(super) limits: Limits,
+    pub(super) reloads: u64,
     /// Channels that had too much on their way at the end of the turn before.
-    full: Vec<Box<str>>,
+    pub(super) full: Vec<Box<str>>,
 }
 
 impl World {
@@ -69,6 +72,8 @@ impl World {
             clients: Vec::new(),
             fortunes: Vec::new(),
             book: Book::new(plan.channels, plan.limits.echo, skips),
+            limits: plan.limits.clone(),
+            reloads: 0,
             plan,
             rng,
             base,
@@ -105,6 +110,7 @@ impl World {
             self.to_come.pop().into_iter().for_each(|(_, kind)| self.bear(kind));
         }
         self.act()?;
+        self.reload();
         self.turn();
         self.check()
     }
@@ -132,6 +138,10 @@ impl World {
             self.now += Duration::from_millis(self.rng.below(40_000) as u64);
             self.jumps += 1;
         }
+    }
+
+    pub(super) fn clock(&self) -> Instant {
+        self.base + self.now
     }
 
     fn deadline(&self) -> Wish {
@@ -193,7 +203,7 @@ impl World {
         if let Some(id) = self.net.sockets[number].name
             && self.rng.chance(300)
         {
-            self.core.lose(id, self.base + self.now);
+            self.core.lose(id, self.clock());
         }
     }
 
@@ -228,7 +238,7 @@ impl World {
 
     /// One turn of the server, phase by phase.
     fn turn(&mut self) {
-        let now = self.base + self.now;
+        let now = self.clock();
         self.turns += 1;
         self.book.begin_turn();
         self.net.begin(self.now);
@@ -337,7 +347,7 @@ impl World {
         }
         self.full = core::over_hold(&self.core);
         self.place()?;
-        let now = self.base + self.now;
+        let now = self.clock();
         if self.audit_every > 0 && self.turns.is_multiple_of(self.audit_every) {
             core::audit(&self.core)?;
         }
@@ -397,7 +407,7 @@ impl World {
     /// SIGTERM.
     pub(super) fn drain(&mut self) {
         self.drained = true;
-        self.core.drain(self.base + self.now);
+        self.core.drain(self.clock());
         for number in &self.living {
             self.fortunes[*number].drained |= !self.net.sockets[*number].buried;
         }

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | | `main` | arguments, exit codes |
 //! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
-//! | 3 | `signals` `config/` `logging/` | signals as events; the file, read and checked; a log that never blocks |
+//! | 3 | `signals` `systemd` `config/` `cli` `ask` `logging/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; other programs, asked; a log that never blocks |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
 //! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
@@ -37,11 +37,11 @@
 //! ```
 //!
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
-//! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`** exactly when it is owed a
-//! read, because a readable edge was not spent or input is left over, and its channel does not keep it waiting, of
-//! which more than `hold` bytes were not yet offered to somebody who would take them. Who waits for that stands on a
-//! list of the channel's, and comes back to `unread` as soon as there is room. Over a budget for memory a peer stays on
-//! `unread` for a turn unread.
+//! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`**
+//! exactly when it is owed a read, because a readable edge was not spent or input is left over, and its channel does not
+//! keep it waiting, of which more than `hold` bytes were not yet offered to somebody who would take them. Who waits for
+//! that stands on a list of the channel's, and comes back to `unread` as soon as there is room. Over a budget for memory
+//! a peer stays on `unread` for a turn unread. A reload gives the relay other limits within *hear*, all at once.
 //!
 //! # The laws
 //!
@@ -62,9 +62,9 @@
 //! 12. Every refusal and every disconnect is counted under exactly one reason; the sums match.
 //! 13. A peer whose socket always takes what it is offered is never disconnected or skipped for slowness.
 //!
-//! Which test fails without which law is in `tests/README.md`. `relay/audit.rs` recomputes 1, 6, 9, 10 and 12 after every simulated turn, `sim/` holds what each client received
-//! against 5, 7, 8, 11 and 13 and counts the work of each turn; 2 and 4 follow from who is given the `Wire`, 3 from
-//! `clippy.toml` and `tests/manners.py`.
+//! Which test fails without which law is in `tests/README.md`. `relay/audit.rs` recomputes 1, 6, 9, 10 and 12 after every
+//! simulated turn, `sim/` holds what each client received against 5, 7, 8, 11 and 13 and counts the work of each turn; 2
+//! and 4 follow from who is given the `Wire`, 3 from `clippy.toml` and `tests/manners.py`.
 
 #![forbid(unsafe_code)]
 

@@ -167,3 +167,16 @@ fn while_stopping_nothing_is_read_again() {
     relay.signal(Signal::HUP);
     relay.line_with("not read again while stopping");
 }
+
+/// Row 35, with reloads that succeed and fail among them: none is in the way of the stop.
+#[test]
+fn a_storm_of_signals_with_a_stop_among_them_ends_it() {
+    let (file, mut relay) = started("storm", "drain = \"100ms\"\n");
+    for nth in 0..300 {
+        file.rewrite(if nth % 2 == 0 { "max_message = nonsense\n" } else { "drain = \"200ms\"\n" });
+        relay.signal([Signal::HUP, Signal::USR1][nth % 2]);
+        relay.signal(Signal::HUP);
+    }
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait().code(), Some(0));
+}

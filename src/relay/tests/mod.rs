@@ -1,6 +1,7 @@
 //! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
 mod laws;
+mod limits;
 mod rfc;
 mod rooms;
 mod share;

@@ -4,26 +4,26 @@ use super::*;
 use crate::limits::OnSlow;
 
 /// A frame of `len` bytes, for which the smallest header does not do.
-fn big(len: usize) -> Vec<u8> {
+pub(super) fn big(len: usize) -> Vec<u8> {
     let wide = (len as u64).to_be_bytes();
     let (form, length) = if len > 0xFFFF { (0xFF, &wide[..]) } else { (0xFE, &wide[6..]) };
     [&[0x82, form][..], length, &[0; 4], &vec![b'x'; len]].concat()
 }
 
-fn send(relay: &mut Relay<Link>, id: PeerId, frames: &[u8], now: Instant) {
+pub(super) fn send(relay: &mut Relay<Link>, id: PeerId, frames: &[u8], now: Instant) {
     say(relay, id, frames);
     settle(relay, now);
 }
 
 /// A sender, and a receiver whose socket takes `room` bytes more.
-fn pair(limits: Limits, room: usize) -> (Relay<Link>, PeerId, PeerId, Instant) {
+pub(super) fn pair(limits: Limits, room: usize) -> (Relay<Link>, PeerId, PeerId, Instant) {
     let (mut relay, now) = start_with(limits);
     let (a, b) = (join(&mut relay, now), join(&mut relay, now));
     relay.link_mut(b).unwrap().room = Some(room);
     (relay, a, b, now)
 }
 
-fn gone_as_slow(relay: &Relay<Link>) -> u64 {
+pub(super) fn gone_as_slow(relay: &Relay<Link>) -> u64 {
     relay.counters().disconnected(Disconnect::SlowConsumer)
 }
 

@@ -171,7 +171,7 @@ def judge_places(rows, wanted):
 
 SOURCES = {
     "src/room.rs": '#[cfg(test)]\nmod tests {\n    #[test]\n    fn inner() {}\n}\n#[path = "far.rs"]\nmod near;\n',
-    "src/far.rs": "#[test]\n#[ignore]\nfn moved() {}\nfn no_test() {}\n",
+    "src/far.rs": "#[test]\n#[ignore = \"needs more\"]\nfn moved() {}\nfn no_test() {}\n",
     "src/room/tests.rs": "/// Words.\n#[test]\nfn outer() {}\nproptest! {\n    #[test]\n    fn drawn(x in 0..1) {}\n}\n",
     "tests/daemon/wire.rs": "#[test]\n#[cfg(unix)] // words\nfn real() {}\n",
     "src/main.rs": "mod tests {\n    #[test]\n    fn main_too() {}\n}\n",

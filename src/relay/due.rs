@@ -12,18 +12,12 @@ use std::collections::VecDeque;
 /// So many of one channel may wait among the few.
 const FEW: u32 = 4;
 
-/// One who is due, and its channel's place in `waiting`.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    id: PeerId,
-    channel: Option<ChannelId>,
-}
-
 /// The peers that are due.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    few: VecDeque<Entry>,
-    crowd: VecDeque<Entry>,
+    /// Each with its channel's place in `waiting`.
+    few: VecDeque<(PeerId, Option<ChannelId>)>,
+    crowd: VecDeque<PeerId>,
     /// How many of each channel stand among the few.
     waiting: Vec<u32>,
     /// How many of each queue are to be served in this turn, at most: those who were there when it began.
@@ -38,17 +32,16 @@ impl Due {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PeerId> {
-        self.few.iter().chain(&self.crowd).map(|entry| &entry.id)
+        self.few.iter().map(|(id, _)| id).chain(&self.crowd)
     }
 
     /// Puts a peer behind the others.
     pub(super) fn push(&mut self, channel: Option<ChannelId>, id: PeerId) {
-        let entry = Entry { id, channel };
         match self.waiting_of(channel) {
-            Some(waiting) if *waiting == FEW => self.crowd.push_back(entry),
+            Some(waiting) if *waiting == FEW => self.crowd.push_back(id),
             waiting => {
                 waiting.into_iter().for_each(|waiting| *waiting += 1);
-                self.few.push_back(entry);
+                self.few.push_back((id, channel));
             }
         }
     }
@@ -71,12 +64,12 @@ impl Due {
         self.crowd_next = !self.crowd_next;
         if self.left.1 > 0 && (self.crowd_next || self.left.0 == 0) {
             self.left.1 -= 1;
-            return self.crowd.pop_front().map(|entry| entry.id);
+            return self.crowd.pop_front();
         }
         self.left.0 = self.left.0.checked_sub(1)?;
-        let entry = self.few.pop_front()?;
-        self.waiting_of(entry.channel).into_iter().for_each(|waiting| *waiting -= 1);
-        Some(entry.id)
+        let (id, channel) = self.few.pop_front()?;
+        self.waiting_of(channel).into_iter().for_each(|waiting| *waiting -= 1);
+        Some(id)
     }
 
     /// Nobody is left anywhere: nothing is kept for nobody.

@@ -6,12 +6,6 @@ use crate::canary::{Canary, let_loose};
 /// Seeds within which each bug must be found.
 const SEEDS_MOST: u64 = 300;
 
-impl Canary {
-    fn name(self) -> String {
-        format!("{self:?}")
-    }
-}
-
 /// The first seed that finds the bug, and what it says. With `audit_every` 0 the core does not audit itself, and only
 /// what clients and sockets see can tell.
 fn find(canary: Canary, audit_every: u64) -> Option<(u64, String)> {
@@ -31,7 +25,7 @@ fn every_known_bug_is_found() {
             Some((seed, said)) => {
                 eprintln!(
                     "{:<22} {seed:>4} {outside:>7}  {:.100}",
-                    canary.name(),
+                    format!("{canary:?}"),
                     said.lines().next().unwrap_or("")
                 )
             }

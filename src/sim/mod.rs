@@ -63,9 +63,14 @@ fn live(world: &mut World) -> Result<(), String> {
     world.end()
 }
 
+/// The world of a seed: what it plans, and what chance makes of it.
+fn world_of(seed: u64) -> World {
+    World::new(Plan::draw(&mut Rng::new(seed ^ 0x5eed)), seed)
+}
+
 /// Lives one seed's world to its end, or to the first law that is broken.
 fn try_run(seed: u64, audit_every: u64) -> (World, Result<(), String>) {
-    let mut world = World::new(Plan::draw(&mut Rng::new(seed ^ 0x5eed)), seed);
+    let mut world = world_of(seed);
     world.audit_every = audit_every;
     let outcome = catch_unwind(AssertUnwindSafe(|| live(&mut world)));
     (world, outcome.unwrap_or_else(|_| Err("the core panicked (see above)".into())))

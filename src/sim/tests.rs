@@ -43,7 +43,7 @@ fn replay() {
 #[test]
 fn the_same_seed_is_the_same_world() {
     let trace = |seed| {
-        let mut world = World::new(Plan::draw(&mut Rng::new(seed ^ 0x5eed)), seed);
+        let mut world = world_of(seed);
         live(&mut world).expect("a good seed");
         (world.turns, world.now, world.book.deliveries, world.net.trace.to_string())
     };

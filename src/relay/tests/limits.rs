@@ -33,7 +33,9 @@ fn lower_budgets_hold_from_the_next_turn_on() {
 #[test]
 fn a_nearer_ping_is_told_to_the_wheel_and_a_herd_stays_spread() {
     let (mut relay, now) = start();
-    (0..50).for_each(|_| drop(join(&mut relay, now)));
+    for _ in 0..50 {
+        join(&mut relay, now);
+    }
     let before = relay.next_deadline().unwrap();
     let second = Duration::from_secs(1);
     relay.reconfigure(Limits { ping_interval: second, pong_timeout: second / 2, ..Limits::default() }, now);

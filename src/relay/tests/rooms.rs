@@ -67,10 +67,7 @@ fn the_rests_of_those_who_were_cut_off_stay_within_their_share() {
     let max_backlog = 8 << 20;
     let limits = Limits { max_backlog, max_lag: 512 << 10, soft_lag: 512 << 10, ..Limits::default() };
     let (mut relay, now) = start_with(limits);
-    let word = {
-        let len = 60_u16 << 10;
-        [&[0x82, 0xFE][..], &len.to_be_bytes(), &[0; 4], &vec![7; len.into()]].concat()
-    };
+    let word = super::slow::big(60 << 10);
     let speak = |relay: &mut Relay<Link>, id: PeerId, times: usize| {
         for _ in 0..times {
             say(relay, id, &word);

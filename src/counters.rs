@@ -260,19 +260,10 @@ impl Counters {
     pub fn disconnects_total(&self) -> u64 {
         self.disconnects.iter().sum()
     }
-}
 
-impl fmt::Display for Counters {
-    /// One line of `name=value`, the reasons only where they are not zero.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "opened={} joined={}", self.opened, self.joined)?;
-        for (label, count) in REFUSED_LABELS.iter().zip(self.refused).filter(|(_, count)| *count > 0) {
-            write!(f, " refused.{label}={count}")?;
-        }
-        for (why, count) in Disconnect::ALL.iter().zip(self.disconnects).filter(|(_, count)| *count > 0) {
-            write!(f, " disconnects.{}={count}", why.label())?;
-        }
-        let rest = [
+    /// Every counter that has no reason, with its name.
+    pub(crate) fn totals(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("messages_in", self.messages_in),
             ("bytes_in", self.bytes_in),
             ("deliveries", self.deliveries),
@@ -302,8 +293,21 @@ impl fmt::Display for Counters {
             ("news_suppressed", self.news_suppressed),
             ("close_timeouts", self.close_timeouts),
             ("undelivered_closes", self.undelivered_closes),
-        ];
-        rest.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+        ]
+    }
+}
+
+impl fmt::Display for Counters {
+    /// One line of `name=value`, the reasons only where they are not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "opened={} joined={}", self.opened, self.joined)?;
+        for (label, count) in REFUSED_LABELS.iter().zip(self.refused).filter(|(_, count)| *count > 0) {
+            write!(f, " refused.{label}={count}")?;
+        }
+        for (why, count) in Disconnect::ALL.iter().zip(self.disconnects).filter(|(_, count)| *count > 0) {
+            write!(f, " disconnects.{}={count}", why.label())?;
+        }
+        self.totals().iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
     }
 }
 

@@ -10,7 +10,7 @@
 //! request; `judge` below asks the questions of HTTP, then those of RFC 6455, each with its status; `path` decides
 //! whether the target names a channel; tungstenite computes the 101.
 
-mod head;
+pub(crate) mod head;
 mod path;
 mod refusal;
 
@@ -129,10 +129,10 @@ fn switch_protocols(key: &[u8]) -> Option<server::Response> {
 }
 
 /// The header lines of a request, in their order.
-struct Fields<'h>(&'h [Header<'h>]);
+pub(crate) struct Fields<'h>(&'h [Header<'h>]);
 
 impl<'h> Fields<'h> {
-    fn parse(lines: &'h [u8], slots: &'h mut [Header<'h>]) -> Result<Self, Refusal> {
+    pub(crate) fn parse(lines: &'h [u8], slots: &'h mut [Header<'h>]) -> Result<Self, Refusal> {
         match httparse::parse_headers(lines, slots) {
             Ok(Status::Complete((_, headers))) => Ok(Self(headers)),
             Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
@@ -189,12 +189,12 @@ impl<'h> Fields<'h> {
     }
 
     /// The value of the only line called `name`; nothing if there is none, or more than one.
-    fn only(&self, name: header::HeaderName) -> Option<&'h [u8]> {
+    pub(crate) fn only(&self, name: header::HeaderName) -> Option<&'h [u8]> {
         let mut all = self.all(name);
         all.next().filter(|_| all.next().is_none())
     }
 
-    fn all(&self, name: header::HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    pub(crate) fn all(&self, name: header::HeaderName) -> impl Iterator<Item = &'h [u8]> {
         let fields = self.0.iter();
         fields.filter(move |f| f.name.eq_ignore_ascii_case(name.as_str())).map(|f| f.value)
     }

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | | `main` | arguments, exit codes |
 //! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
-//! | 3 | `signals` `systemd` `config/` `cli` `ask` `logging/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; other programs, asked; a log that never blocks |
+//! | 3 | `signals` `systemd` `config/` `cli` `ask` `logging/` `admin/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; other programs, asked; a log that never blocks; what operators and monitors ask |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
 //! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
@@ -36,6 +36,8 @@
 //! 6 bury     close, free the slot                                                        relay/end.rs
 //! ```
 //!
+//! The desk (`admin/`), where operators ask, goes through phases 3 to 6 after the relay, with small limits of its own.
+//!
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
 //! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`**
 //! exactly when it is owed a read, because a readable edge was not spent or input is left over, and its channel does not
@@ -46,7 +48,7 @@
 //! # The laws
 //!
 //! 1. A slot is freed only in *bury*.
-//! 2. Only *deliver* writes to a peer, refusals included.
+//! 2. Only *deliver* writes to a peer, refusals included; the desk's to its visitors.
 //! 3. Floors 0 to 2 take time as an argument.
 //! 4. Reading a peer changes that peer, its channel's backlog, and the counters; nothing else.
 //! 5. A frame is never cut; control frames stand at frame boundaries.
@@ -71,6 +73,7 @@
 #[cfg(any(test, feature = "simulation"))]
 extern crate self as wsrelayd; // for what a test program takes too
 
+pub mod admin;
 pub mod ask;
 mod backlog;
 mod canary;

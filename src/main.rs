@@ -8,13 +8,15 @@ use std::{
     fmt::{self, Write as _},
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::Parser;
 use wsrelayd::{
-    cli::{Arguments, Command},
+    admin::client,
+    cli::{Arguments, CONFIG, Command},
     config::{Config, ConfigError, ConfigSource, Examination, Lowered, Machine, Place},
     logging::{self, Outlet},
     server::{Server, StartError, descriptors},
@@ -32,6 +34,7 @@ enum Failure {
     Start(StartError),
     Run(io::Error),
     Output(io::Error),
+    Unanswered(client::Unanswered),
 }
 
 fn main() -> ExitCode {
@@ -62,11 +65,25 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
 
 fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
     match &arguments.command {
-        Some(Command::Status { .. }) | Some(Command::Nginx { .. }) | Some(Command::Doctor { .. }) => {
+        Some(Command::Status { json, config }) => ask(config.as_deref(), *json),
+        Some(Command::Nginx { .. }) | Some(Command::Doctor { .. }) => {
             Err(Failure::Output(io::ErrorKind::Unsupported.into()))
         }
         None => run(arguments, handed, outlet),
     }
+}
+
+/// What a running relay says of itself.
+fn ask(file: Option<&Path>, as_json: bool) -> Result<(), Failure> {
+    let (config, _) = installed(file).read().map_err(Failure::Config)?;
+    print(&client::status(&config.admin, as_json).map_err(Failure::Unanswered)?)
+}
+
+/// What a subcommand reads: the file that was named, or the one that is installed, if it is.
+fn installed(file: Option<&Path>) -> ConfigSource {
+    let usual = || Some(Path::new(CONFIG)).filter(|usual| usual.exists());
+    let file = file.or_else(usual).map(Path::to_owned);
+    ConfigSource { file, listen: Vec::new(), admin: Vec::new(), descriptors: None }
 }
 
 fn run(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
@@ -177,7 +194,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Examined(_) => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
-            Self::Start(_) | Self::Run(_) | Self::Output(_) => 1,
+            Self::Start(_) | Self::Run(_) | Self::Output(_) | Self::Unanswered(_) => 1,
         }
     }
 }
@@ -189,6 +206,7 @@ impl fmt::Display for Failure {
             Self::Examined(refusal) => f.write_str(refusal),
             Self::Start(error) => error.fmt(f),
             Self::Run(error) => write!(f, "stopped by the system: {error}"),
+            Self::Unanswered(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
     }

@@ -8,7 +8,7 @@
 use super::refusal::Refusal::{self, BadRequest};
 
 /// Header lines of one request. Above it: 431.
-pub(super) const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 /// Bytes of a head, the empty line included. Above it: 431.
 const MAX_HEAD: usize = 8 << 10;
 /// Bytes of the request line, its CR LF not included. Above it: 414.
@@ -20,7 +20,7 @@ const BAD_REQUEST_LINE: Refusal = BadRequest("the first line is not METHOD TARGE
 
 /// A head that is coming in.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// All bytes that were looked at and found possible; never more than `MAX_HEAD`. Grows by doubling from nothing.
     bytes: Vec<u8>,
     /// Complete lines, the request line included; at most `MAX_HEADERS + 1`.
@@ -49,7 +49,7 @@ impl Head {
     ///
     /// # Errors
     /// 400, 414, 431, or 505 for a request in the manner of HTTP/0.9. The head is good for `close` only then.
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         for (i, &byte) in bytes.iter().enumerate() {
             if self.bytes.len() == MAX_HEAD {
                 return Err(Refusal::HeadTooLarge);
@@ -75,7 +75,7 @@ impl Head {
     }
 
     /// What came so far.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -127,15 +127,15 @@ impl Head {
 
 /// The three parts of a request line: a token, anything without a space, and `HTTP/` with two digits.
 #[derive(Debug)]
-pub(super) struct RequestLine<'h> {
-    pub(super) method: &'h [u8],
-    pub(super) target: &'h [u8],
-    pub(super) version: &'h [u8],
+pub(crate) struct RequestLine<'h> {
+    pub(crate) method: &'h [u8],
+    pub(crate) target: &'h [u8],
+    pub(crate) version: &'h [u8],
 }
 
 impl<'h> RequestLine<'h> {
     /// The request line of a complete head, and the header lines with the empty one that ends them.
-    pub(super) fn split_off(head: &'h [u8]) -> Result<(Self, &'h [u8]), Refusal> {
+    pub(crate) fn split_off(head: &'h [u8]) -> Result<(Self, &'h [u8]), Refusal> {
         let end = head.iter().position(|&b| b == b'\r').ok_or(BAD_REQUEST_LINE)?;
         let rest = head.get(end + 2..).unwrap_or_default();
         Ok((Self::parse(&head[..end])?, rest))

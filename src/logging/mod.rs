@@ -28,6 +28,13 @@ pub use throttle::Throttle;
 const _: () =
     assert!(cfg!(debug_assertions) || log::STATIC_MAX_LEVEL as usize <= LevelFilter::Debug as usize);
 
+/// Text of unknown origin as a part of one line, of at most `limit` bytes: escaped, and cut with a mark.
+pub(crate) fn plain(text: &str, limit: usize) -> String {
+    let mut line = String::new();
+    escape::append(&mut line, text, escape::Escape::Prose, limit);
+    line
+}
+
 /// Sends the `log` macros to `outlet`, and gives its lines the form that `format` means here. `RUST_LOG` is heard
 /// before `level`; what cannot be read in it is said in a line of the log, and `level` holds.
 pub fn install(outlet: &Outlet, level: LevelFilter, format: Format) {

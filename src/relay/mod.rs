@@ -223,6 +223,25 @@ impl<L> Relay<L> {
         self.roster.len()
     }
 
+    /// Peers that have not finished their handshake.
+    pub fn handshaking(&self) -> usize {
+        self.handshaking
+    }
+
+    /// The limits that hold.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The most bytes that a peer lacks whose socket refuses bytes, and how many such peers lack any. Walks over all
+    /// peers, so it is not for every turn.
+    pub fn lag(&self) -> (u64, usize) {
+        let refusing = self.roster.iter().filter(|(_, peer)| !peer.writable);
+        let seats = refusing.filter_map(|(_, peer)| peer.seat.as_ref());
+        let lags = seats.map(|seat| self.channels.backlog(seat.channel).lag(&seat.cursor));
+        lags.filter(|lag| *lag > 0).fold((0, 0), |(worst, peers), lag| (lag.max(worst), peers + 1))
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

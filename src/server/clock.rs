@@ -5,7 +5,7 @@
 //! it would find every ping unanswered and every deadline missed when it goes on. So the time that no turn can have
 //! taken is left out, and all deadlines, which are only instants of this clock, move on by themselves.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -74,6 +74,12 @@ impl Clock {
 #[allow(clippy::disallowed_methods, reason = "this is that place")]
 fn read() -> Instant {
     Instant::now()
+}
+
+/// The time of the calendar: to be told, never to be reckoned with.
+#[allow(clippy::disallowed_methods, reason = "no deadline and no order comes of it")]
+pub(super) fn calendar() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Processor time of this thread so far, of which nothing passes while it waits.

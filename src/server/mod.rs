@@ -9,6 +9,7 @@ mod clock;
 pub mod descriptors;
 mod link;
 mod listener;
+mod office;
 mod opening;
 mod place;
 mod reload;
@@ -34,6 +35,7 @@ use crate::{
 use clock::Clock;
 use link::{Link, Sockets};
 use listener::{Doors, Guest};
+use office::{Office, Surroundings};
 use opening::Purpose;
 use reload::Reload;
 
@@ -56,6 +58,7 @@ pub struct Server {
     doors: Doors,
     sockets: Sockets,
     relay: Relay<Link>,
+    office: Office,
     clock: Clock,
     manager: Manager,
     reload: Reload,
@@ -108,6 +111,7 @@ impl Server {
             doors,
             sockets: Sockets::new(),
             relay,
+            office: Office::new(clock.last()),
             clock,
             manager,
             reload,
@@ -136,14 +140,18 @@ impl Server {
             let waited = self.wait(&mut events)?;
             let now = self.now(waited);
             self.manager.turn(now, || report::status(&self.relay, self.draining));
+            self.office.begin(now, &self.relay);
             self.hear(now, &events);
             self.relay.expire(now);
+            self.office.expire(now);
             self.relay.deliver(now, &mut self.sockets);
+            self.office.deliver(&mut self.sockets);
             self.bury();
             self.relay.note_turn(self.clock.elapsed(), self.clock.cpu());
         }
         // Asked a second time, somebody may be left.
         self.relay.abandon(self.clock.last());
+        self.office.abandon();
         self.bury();
         log::info!("stopped: {}", self.relay.counters());
         Ok(())
@@ -156,7 +164,7 @@ impl Server {
     /// Phase 1. Says how long it would have waited. That is reckoned from the turn before, and so may be too long by
     /// that turn, some milliseconds.
     fn wait(&mut self, events: &mut Events) -> io::Result<Duration> {
-        let busy = self.relay.is_busy() || self.doors.is_busy();
+        let busy = self.relay.is_busy() || self.doors.is_busy() || self.office.is_busy();
         let timeout = if busy { Duration::ZERO } else { self.longest_wait(self.clock.last()) };
         let mut failed = 0;
         while let Err(error) = self.poll.poll(events, Some(timeout)) {
@@ -185,8 +193,12 @@ impl Server {
     }
 
     fn longest_wait(&self, then: Instant) -> Duration {
-        let deadlines =
-            [self.relay.next_deadline(), self.doors.next_deadline(), self.manager.next_deadline(then)];
+        let deadlines = [
+            self.relay.next_deadline(),
+            self.doors.next_deadline(),
+            self.manager.next_deadline(then),
+            self.office.next_deadline(),
+        ];
         let waits = deadlines.into_iter().flatten().map(|deadline| deadline.saturating_duration_since(then));
         waits.fold(MAX_WAIT, Duration::min)
     }
@@ -197,6 +209,7 @@ impl Server {
         for event in events {
             match Origin::of(event.token()) {
                 Origin::Peer(id) => self.note(id, event, now),
+                Origin::Visitor(id) => self.office.note(id, event),
                 Origin::Listener(nth) => self.doors.knocked(nth),
                 Origin::Signals => signalled = true,
             }
@@ -206,6 +219,9 @@ impl Server {
             self.heed_signals(now);
         }
         self.relay.hear(now, &mut self.sockets);
+        let Self { relay, draining, doors, reload, sockets, office, .. } = self;
+        let (accept_troubles, reloads) = (doors.troubles(), reload.counts());
+        office.hear(now, sockets, Surroundings { relay, draining: *draining, accept_troubles, reloads });
     }
 
     fn note(&mut self, id: PeerId, event: &Event, now: Instant) {
@@ -221,10 +237,10 @@ impl Server {
     }
 
     fn accept(&mut self, now: Instant) {
-        let Self { doors, relay, poll, accepts, .. } = self;
+        let Self { doors, relay, office, poll, accepts, .. } = self;
         doors.accept(now, *accepts, |guest| match guest.purpose {
             Purpose::Relay { .. } => welcome(relay, poll, guest, now),
-            Purpose::Admin => {}
+            Purpose::Admin => office.welcome(poll.registry(), guest, now),
         });
     }
 
@@ -266,7 +282,8 @@ impl Server {
         log::info!(
             "peers={peers} channels={channels} backlog={backlog} inflight={inflight} {counters} \
              accept_errors={accept_errors} accept_pauses={accept_pauses} reloads={reloads} \
-             reload_failures={reload_failures}"
+             reload_failures={reload_failures} {}",
+            self.office.tally()
         );
     }
 
@@ -288,7 +305,7 @@ impl Server {
     /// Phase 6.
     fn bury(&mut self) {
         report::tell(&mut self.relay);
-        let mut freed = false;
+        let mut freed = self.office.bury();
         self.relay.bury(|buried| {
             freed = true;
             buried.link.close(buried.reset);
@@ -314,11 +331,13 @@ fn welcome(relay: &mut Relay<Link>, poll: &Poll, guest: Guest, now: Instant) {
 #[derive(Debug, PartialEq, Eq)]
 enum Origin {
     Peer(PeerId),
+    Visitor(PeerId),
     Listener(usize),
     Signals,
 }
 
 /// The low half of a token is a slot. From here on it is not: no slot comes near, as each needs a descriptor.
+const VISITORS: usize = 0xFFFF_FE00;
 const LISTENERS: usize = 0xFFFF_FF00;
 const SIGNALS: usize = 0xFFFF_FFFF;
 
@@ -327,6 +346,7 @@ impl Origin {
         match word & 0xFFFF_FFFF {
             SIGNALS => Self::Signals,
             nth @ LISTENERS.. => Self::Listener(nth - LISTENERS),
+            VISITORS.. => Self::Visitor(PeerId::from_word(word - VISITORS)),
             _ => Self::Peer(PeerId::from_word(word)),
         }
     }

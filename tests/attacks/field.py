@@ -5,6 +5,7 @@ stayed within what `wsrelayd --check` says, each connection ended under exactly 
 they were, and the relay stops in peace. Everything is counted; nothing here is timed, except that waits end.
 """
 
+import json
 import multiprocessing
 import os
 import re
@@ -28,8 +29,8 @@ MODEST = {"max_connections": 200, "max_backlog": "8 MiB", "max_inflight_read": "
 
 
 def toml(keys):
-    return "".join(f"{key} = {value if isinstance(value, int) else chr(34) + value + chr(34)}\n"
-                   for key, value in keys.items())
+    # Numbers, strings and lists of strings look alike in JSON.
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
 
 
 def reached(what, seconds=PATIENCE_SECS):

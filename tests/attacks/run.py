@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, *(os.path.join(HERE, os.pardir, folder) for folder in ("support", "measure"))]
 
+import desk  # noqa: E402
 import ends  # noqa: E402
 import frames  # noqa: E402
 import heads  # noqa: E402
@@ -24,7 +25,7 @@ from daemon import Tally, trace, unwind_on_term  # noqa: E402
 from field import Field  # noqa: E402
 from wire import file_limit_up  # noqa: E402
 
-ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS]
+ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS, *desk.ROWS]
 
 
 def fought(binary, attack, keys):

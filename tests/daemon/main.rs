@@ -9,6 +9,8 @@ mod raw;
 /// The binary on a free port, and raw clients.
 mod support;
 
+/// What operators and monitors are answered, and the program that asks.
+mod admin;
 /// Every status, every close code, and the counter of each.
 mod codes;
 /// What a configuration is answered with: mistakes, what it takes, descriptors.

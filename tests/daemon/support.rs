@@ -139,9 +139,11 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Addresses of the network: those for peers, then those for operators.
 pub(crate) fn addresses_in(greeting: &str) -> Vec<SocketAddr> {
     let (_, list) = greeting.split_once(" listens on ").unwrap_or_else(|| panic!("no greeting: {greeting}"));
-    let list = list.split("; ").next().unwrap_or(list).trim_end();
+    let list =
+        list.split("; ").next().unwrap_or(list).trim_end().replace("for operators on http://", "ws://");
     list.split(", ").filter_map(|url| url.strip_prefix("ws://")?.parse().ok()).collect()
 }
 

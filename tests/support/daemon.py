@@ -20,6 +20,7 @@ import traceback
 from collections import Counter, deque
 
 ADDRESS = re.compile(r"listens on ws://([\d.]+):(\d+)")
+ADMIN_ADDRESS = re.compile(r"for operators on http://[\d.]+:(\d+)")
 COUNTERS = re.compile(r"\b(peers=\d+ .*\bopened=\d+ .*)")
 SHARES = ("own memory", "kernel's memory")
 SCRATCH_BYTES = 64 << 10
@@ -45,7 +46,7 @@ class Daemon:
     """One running relay. Use as a context manager.
 
     `command` stands before the program's name (`nice`, `ip netns exec …`), `environment` is added to this process's
-    own. A command that forks instead of becoming the program says so with `forks`.
+    own. `admin_port` is that of an `admin` address of the network in the configuration. A command that forks instead of becoming the program says so with `forks`.
     """
 
     def __init__(self, binary, config="", start_secs=10, listen="127.0.0.1:0", command=(), environment=None,
@@ -57,7 +58,7 @@ class Daemon:
         self.lines_in_all = 0
         self.reports = queue.SimpleQueue()
         self.listening = threading.Event()
-        self.port = None
+        self.port = self.admin_port = None
         self.terminated = False
         began = time.monotonic()
         # One pipe for both outputs: the address line may stand on either.
@@ -96,6 +97,8 @@ class Daemon:
             found = self.port is None and ADDRESS.search(line)
             if found:
                 self.port = int(found.group(2))
+                admin = ADMIN_ADDRESS.search(line)
+                self.admin_port = int(admin.group(1)) if admin else None
                 self.listening.set()
             elif found := COUNTERS.search(line):
                 self.reports.put(named_numbers(found.group(1)))

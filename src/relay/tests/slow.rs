@@ -44,6 +44,28 @@ fn a_peer_that_skips_later_may_publish_more_than_it_lacks() {
     assert_eq!(heard(&mut relay, b).len(), 2 * ((200 << 10) + 10));
 }
 
+/// What an operator is told: of peers whose socket refuses bytes, what the worst lacks, and how many lack any.
+#[test]
+fn the_lag_is_that_of_the_peer_furthest_behind_and_ends_when_it_reads() {
+    let (mut relay, a, b, now) = pair(Limits::default(), 0);
+    let c = join(&mut relay, now);
+    assert_eq!(relay.lag(), (0, 0));
+    send(&mut relay, a, &masked(0x82, &[7; 100]), now);
+    assert_eq!(relay.lag(), (102, 1), "the reader lacks nothing");
+    relay.link_mut(c).unwrap().full = true;
+    send(&mut relay, a, &masked(0x82, &[7; 50]), now);
+    assert_eq!(relay.lag(), (154, 2));
+    send(&mut relay, b, &masked(0x82, &[7; 10]), now);
+    assert_eq!(relay.lag(), (154, 2), "its own message is none that it lacks");
+    for id in [b, c] {
+        let link = relay.link_mut(id).unwrap();
+        (link.full, link.room) = (false, None);
+        relay.writable(id, now);
+    }
+    settle(&mut relay, now);
+    assert_eq!(relay.lag(), (0, 0));
+}
+
 #[test]
 fn a_peer_that_never_finishes_its_frame_is_not_waited_for_for_ever() {
     let (mut relay, a, b, now) = pair(skipping(256 << 10), 100);

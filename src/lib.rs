@@ -14,6 +14,7 @@
 //! | | `main` | arguments, exit codes |
 //! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
 //! | 3 | `signals` `systemd` `config/` `cli` `ask` `logging/` `admin/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; other programs, asked; a log that never blocks; what operators and monitors ask |
+//! | 3 | `nginx/` `doctor/` | what stands in front: its configuration, printed and read; the examination of a machine |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
 //! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
@@ -82,6 +83,7 @@ pub mod cli;
 pub mod config;
 mod control;
 pub mod counters;
+pub mod doctor;
 mod frame;
 #[cfg(any(test, feature = "simulation"))]
 #[doc(hidden)]
@@ -91,6 +93,7 @@ pub mod id;
 pub mod limits;
 pub mod logging;
 pub mod news;
+pub mod nginx;
 mod peer;
 pub mod pipe;
 mod random;

@@ -18,7 +18,9 @@ use wsrelayd::{
     admin::client,
     cli::{Arguments, CONFIG, Command},
     config::{Config, ConfigError, ConfigSource, Examination, Lowered, Machine, Place},
+    doctor,
     logging::{self, Outlet},
+    nginx,
     server::{Server, StartError, descriptors},
     systemd::{self, Handed},
 };
@@ -35,6 +37,8 @@ enum Failure {
     Run(io::Error),
     Output(io::Error),
     Unanswered(client::Unanswered),
+    /// An examination has found something that does not work, and said so.
+    Unwell,
 }
 
 fn main() -> ExitCode {
@@ -66,9 +70,11 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
 fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
     match &arguments.command {
         Some(Command::Status { json, config }) => ask(config.as_deref(), *json),
-        Some(Command::Nginx { .. }) | Some(Command::Doctor { .. }) => {
-            Err(Failure::Output(io::ErrorKind::Unsupported.into()))
+        Some(Command::Nginx { config }) => {
+            let (config, _) = installed(config.as_deref()).read().map_err(Failure::Config)?;
+            print(&nginx::render(&doctor::facts(&config)))
         }
+        Some(Command::Doctor { config, nginx }) => examine_machine(config.as_deref(), nginx.as_deref()),
         None => run(arguments, handed, outlet),
     }
 }
@@ -115,6 +121,14 @@ fn serve(
         log::warn!("{lowered}");
     }
     server.run().map_err(Failure::Run)
+}
+
+/// What is asked of the configuration is asked without the limits of this process: the service has its own.
+fn examine_machine(file: Option<&Path>, nginx: Option<&Path>) -> Result<(), Failure> {
+    let (config, _) = installed(file).read().map_err(Failure::Config)?;
+    let report = doctor::visit(&config, Machine::look(descriptors::raise_limit()), nginx);
+    print(&report.to_string())?;
+    if report.has_errors() { Err(Failure::Unwell) } else { Ok(()) }
 }
 
 /// Without a file the built-in defaults hold; without addresses those of the file.
@@ -194,7 +208,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Examined(_) => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
-            Self::Start(_) | Self::Run(_) | Self::Output(_) | Self::Unanswered(_) => 1,
+            Self::Start(_) | Self::Run(_) | Self::Output(_) | Self::Unanswered(_) | Self::Unwell => 1,
         }
     }
 }
@@ -208,6 +222,7 @@ impl fmt::Display for Failure {
             Self::Run(error) => write!(f, "stopped by the system: {error}"),
             Self::Unanswered(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Unwell => f.write_str("something does not work; see the lines that begin with error"),
         }
     }
 }

@@ -59,6 +59,11 @@ impl Examination {
         }
     }
 
+    /// Descriptors that are needed.
+    pub fn descriptors(&self) -> u64 {
+        self.descriptors
+    }
+
     /// Bytes that the program itself takes at worst.
     pub fn own_bytes(&self) -> u64 {
         self.peers + self.inflight_read + self.handshakes + self.backlog

@@ -46,7 +46,8 @@ class Daemon:
     """One running relay. Use as a context manager.
 
     `command` stands before the program's name (`nice`, `ip netns exec …`), `environment` is added to this process's
-    own. `admin_port` is that of an `admin` address of the network in the configuration. A command that forks instead of becoming the program says so with `forks`.
+    own. `admin_port` is that of an `admin` address of the network in the configuration. A command that forks instead of
+    becoming the program says so with `forks`. `listen=None` leaves that to the configuration.
     """
 
     def __init__(self, binary, config="", start_secs=10, listen="127.0.0.1:0", command=(), environment=None,
@@ -63,7 +64,7 @@ class Daemon:
         began = time.monotonic()
         # One pipe for both outputs: the address line may stand on either.
         self.child = subprocess.Popen(
-            [*command, binary, "--config", self.config.name, "--listen", listen],
+            [*command, binary, "--config", self.config.name, *(["--listen", listen] if listen else [])],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

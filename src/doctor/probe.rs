@@ -1,0 +1,235 @@
+//! A client of the relay's own, for one look: the handshake, a ping, a close; and one question to the admin listener.
+//!
+//! Promises: every wait and every answer is bounded; the client joins a channel that nobody else has, and leaves.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use tungstenite::handshake::derive_accept_key;
+
+use super::finding::Finding;
+use crate::nginx::{Address, Door};
+
+/// For each single wait.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The channel that is joined.
+const PATH: &str = "/.well-known/wsrelayd-doctor";
+
+/// Nobody guesses it, and nothing depends on that.
+const KEY: &str = "d3NyZWxheWQtZG9jdG9yIQ==";
+
+/// A head or an answer beyond this is none of ours.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
+
+/// A masked ping and a masked close with 1000. The mask is zero.
+const PING: &[u8] = &[0x89, 0x84, 0, 0, 0, 0, b'l', b'o', b'o', b'k'];
+const PONG: &[u8] = &[0x8a, 4, b'l', b'o', b'o', b'k'];
+const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+const CLOSED: &[u8] = &[0x88, 2, 0x03, 0xe8];
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
+    match address.near() {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(Box::new(stream))
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(Box::new(stream))
+        }
+    }
+}
+
+/// Joins through a door, pings, and leaves.
+pub(super) fn relay(door: &Door) -> Finding {
+    let name = &door.address;
+    match visit(door) {
+        Ok(None) => Finding::good(format!("relay: {name} answers a handshake, a ping and a close")),
+        Ok(Some(complaint)) => Finding::error(format!("relay: {name} {complaint}"))
+            .remedy("look into the relay's log: journalctl -u wsrelayd"),
+        Err(error) => unreachable_door(&format!("relay: {name}"), &error),
+    }
+}
+
+fn unreachable_door(what: &str, error: &io::Error) -> Finding {
+    let (said, remedy) = match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+            ("nobody listens there", "systemctl status wsrelayd, or start it")
+        }
+        io::ErrorKind::PermissionDenied => (
+            "may not be connected to by this user",
+            "run this as root, or look at `mode` and `group` of the entry in listen",
+        ),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => (
+            "does not answer in time",
+            "journalctl -u wsrelayd; and look for a firewall, or for IPAddressDeny= in the unit",
+        ),
+        _ => ("cannot be spoken to", "journalctl -u wsrelayd"),
+    };
+    Finding::error(format!("{what}: {said} ({error})")).remedy(remedy)
+}
+
+/// What is wrong with the answers, if anything is.
+fn visit(door: &Door) -> io::Result<Option<String>> {
+    let mut stream = connect(&door.address)?;
+    let line = if door.proxy_protocol { "PROXY UNKNOWN\r\n" } else { "" };
+    let request = format!(
+        "{line}GET {PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let (head, mut rest) = head(&mut *stream)?;
+    if let Some(complaint) = objection(&head) {
+        return Ok(Some(complaint));
+    }
+    for (said, expected, what) in [(PING, PONG, "a ping"), (CLOSE, CLOSED, "a close")] {
+        stream.write_all(said)?;
+        if !hears(&mut *stream, &mut rest, expected)? {
+            return Ok(Some(format!("does not answer {what}")));
+        }
+    }
+    Ok(None)
+}
+
+/// The head of an answer, and what came behind it.
+fn head(stream: &mut dyn Stream) -> io::Result<(String, Vec<u8>)> {
+    let mut answer = Vec::new();
+    loop {
+        if let Some(end) = find(&answer, b"\r\n\r\n") {
+            let rest = answer.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&answer).into_owned(), rest));
+        }
+        if !more(stream, &mut answer)? {
+            return Ok((String::from_utf8_lossy(&answer).into_owned(), Vec::new()));
+        }
+    }
+}
+
+/// Reads on; false at the end of it, or of what is to be believed.
+fn more(stream: &mut dyn Stream, into: &mut Vec<u8>) -> io::Result<bool> {
+    let mut piece = [0; 4096];
+    let count = stream.read(&mut piece)?;
+    into.extend_from_slice(&piece[..count]);
+    Ok(count > 0 && into.len() <= MAX_ANSWER_BYTES)
+}
+
+/// Whether a frame comes, pings of the relay's among others.
+fn hears(stream: &mut dyn Stream, heard: &mut Vec<u8>, expected: &[u8]) -> io::Result<bool> {
+    loop {
+        if let Some(at) = find(heard, expected) {
+            heard.drain(..at + expected.len());
+            return Ok(true);
+        }
+        if !more(stream, heard)? {
+            return Ok(false);
+        }
+    }
+}
+
+fn find(text: &[u8], piece: &[u8]) -> Option<usize> {
+    text.windows(piece.len()).position(|window| window == piece)
+}
+
+/// What is wrong with the answer to a handshake.
+fn objection(head: &str) -> Option<String> {
+    let mut lines = head.lines();
+    let status = lines.next().unwrap_or_default();
+    if !status.starts_with("HTTP/1.1 101 ") {
+        let said = if status.is_empty() { "nothing" } else { status };
+        return Some(format!("answers a good handshake with {said:?}"));
+    }
+    let accept = lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Accept"));
+    let right = accept.is_some_and(|(_, value)| value.trim() == derive_accept_key(KEY.as_bytes()));
+    (!right).then(|| "answers 101 without the right Sec-WebSocket-Accept: this is not wsrelayd".to_owned())
+}
+
+/// Asks the admin listener whether the relay is well.
+pub(super) fn admin(address: &Address) -> Finding {
+    let ask = || {
+        let mut stream = connect(address)?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        head(&mut *stream)
+    };
+    match ask() {
+        Ok((head, _)) if head.starts_with("HTTP/1.1 200 ") => {
+            Finding::good(format!("admin: {address} says that the relay is well"))
+        }
+        Ok((head, _)) => {
+            let status = head.lines().next().unwrap_or("nothing");
+            Finding::error(format!("admin: {address} answers /healthz with {status:?}"))
+                .remedy("look into the relay's log: journalctl -u wsrelayd")
+        }
+        Err(error) => unreachable_door(&format!("admin: {address}"), &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+    use std::{net::TcpListener, thread};
+
+    /// A server that says this to whoever connects, and what is found of it.
+    fn found_of(answer: String) -> Finding {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Tcp(listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let finding = relay(&Door { address, proxy_protocol: false });
+        server.join().unwrap();
+        finding
+    }
+
+    #[test]
+    fn who_is_not_the_relay_is_found_out() {
+        let accept = derive_accept_key(KEY.as_bytes());
+        let upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+        let table = [
+            (String::new(), "answers a good handshake with \"nothing\""),
+            (
+                "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+                "answers a good handshake with \"HTTP/1.1 404 Not Found\"",
+            ),
+            (format!("{upgrade}\r\n"), "without the right Sec-WebSocket-Accept"),
+            (
+                format!("{upgrade}Sec-WebSocket-Accept: AAAA\r\n\r\n"),
+                "without the right Sec-WebSocket-Accept",
+            ),
+        ];
+        assert!(!table.is_empty());
+        for (answer, words) in table {
+            let finding = found_of(answer);
+            assert!(finding.severity == Severity::Error && finding.what.contains(words), "{finding}");
+        }
+        let half = found_of(format!("{upgrade}Sec-WebSocket-Accept: {accept}\r\n\r\n"));
+        assert!(half.severity == Severity::Error, "{half}");
+    }
+
+    #[test]
+    fn nobody_there_is_told_with_what_to_do() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for address in [Address::Tcp(free), Address::Unix("/no/such/socket".into())] {
+            let finding = relay(&Door { address: address.clone(), proxy_protocol: false });
+            assert!(finding.what.contains("nobody listens there"), "{finding}");
+            assert!(admin(&address).remedy.is_some_and(|remedy| remedy.contains("systemctl status")));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Tests of `doctor`: whole configurations of nginx in `tests/nginx/doctor`, each with exactly what is found in it.
+
+use super::*;
+use crate::config::Place;
+use proptest::prelude::*;
+use std::{fs, path::PathBuf};
+
+const FOLDER: &str = "tests/nginx/doctor";
+
+/// The relay of all these tests: the defaults, a socket, and a port for who speaks the PROXY protocol.
+fn relay() -> Facts {
+    let mut listen = Config::default().listen;
+    listen.push(Place::Unix("/run/wsrelayd/relay.sock".into()).into());
+    let mut line: crate::config::Listen = "127.0.0.1:9320".parse::<Place>().unwrap().into();
+    line.proxy_protocol = true;
+    listen.push(line);
+    Facts::of(&Config { listen, ..Config::default() }, |_| Vec::new())
+}
+
+fn found_in(text: &str, name: &str) -> Report {
+    let around = Around { version: Some(Version([1, 22, 1])), processors: Some(2) };
+    Report(examine(text, name, &relay(), around))
+}
+
+fn configurations() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(root.join(FOLDER)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|file| file.extension().is_some_and(|end| end == "conf")).collect();
+    files.sort();
+    files
+}
+
+/// `BLESS=1` writes down what is found instead.
+#[test]
+fn everything_that_is_wrong_with_an_nginx_is_found_and_nothing_else() {
+    let files = configurations();
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        let name = format!("{FOLDER}/{}", file.file_name().unwrap().to_str().unwrap());
+        let told = found_in(&fs::read_to_string(&file).unwrap(), &name).to_string();
+        let expected = file.with_extension("expected");
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&expected, &told).unwrap();
+        }
+        assert_eq!(told, fs::read_to_string(&expected).unwrap(), "{name}");
+        let is_good = name.contains("/good");
+        assert_eq!(is_good, told.ends_with("\n0 errors, 0 warnings\n"), "{name}: {told}");
+    }
+}
+
+/// What `wsrelayd nginx` prints stands its own examination, for every kind of door.
+#[test]
+fn the_printed_configuration_is_found_good() {
+    for listen in ["127.0.0.1:9310", "0.0.0.0:1", "[::1]:2", "unix:/r", "proxy"] {
+        for header in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
+            let mut one: crate::config::Listen =
+                listen.parse::<Place>().unwrap_or(Place::Unix("/p".into())).into();
+            one.proxy_protocol = listen == "proxy";
+            let facts = Facts::of(&Config { listen: vec![one], ..Config::default() }, |_| Vec::new());
+            let facts = Facts { real_ip_header: header.to_owned(), ..facts };
+            let report = Report(examine(&nginx::render(&facts), "f", &facts, Around::default()));
+            assert!(report.to_string().ends_with("0 errors, 0 warnings\n"), "{listen} {header}: {report}");
+            assert!(report.to_string().starts_with("ok "), "{listen} {header}: {report}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_nginx_is_told_apart_from_a_mistake() {
+    let denied = "nginx: [alert] could not open error log\nnginx: [emerg] cannot load certificate: (13: Permission denied)\n";
+    assert_eq!(refused(denied).severity, Severity::Note);
+    let broken = "nginx: [emerg] unknown directive \"a\" in /etc/nginx/nginx.conf:1\nnginx: configuration file test failed\n";
+    let finding = refused(broken);
+    assert!(finding.severity == Severity::Error && finding.what.contains("unknown directive"), "{finding}");
+    assert_eq!(refused("").severity, Severity::Error);
+}
+
+proptest! {
+    #[test]
+    fn any_configuration_at_all_is_examined_to_the_end(
+        text in r#"((http|server|location /|upstream u|stream|events|if \(x\)) \{|\}|proxy_pass (http://)?(127\.0\.0\.1:9310|u|unix:/run/wsrelayd/relay\.sock);|server 127\.0\.0\.1:9310;|proxy_set_header [a-zA-Z-]{0,8} [$a-z_]{0,8};|proxy_read_timeout [0-9]{0,22}[a-z]?;|worker_connections [0-9]{0,22};|limit_conn a [0-9]*;| |\n|.){0,30}"#
+    ) {
+        let _ = found_in(&text, "f").to_string();
+    }
+}

@@ -1,0 +1,87 @@
+//! The configuration that nginx needs, filled in: `http.conf.in`, or `stream.conf.in` where every listener demands the
+//! PROXY protocol.
+//!
+//! Promises: what the defaults make of it is `etc/nginx/wsrelayd.conf`, to the letter.
+
+use super::facts::{Address, Door, Facts};
+
+const HTTP: &str = include_str!("http.conf.in");
+const STREAM: &str = include_str!("stream.conf.in");
+
+/// RFC 7239 wants an IPv6 address in brackets and quotes.
+const FORWARDED_MAP: &str = r#"
+map $remote_addr $wsrelayd_forwarded {
+    default          for=unknown;
+    ~^[0-9.]+$       for=$remote_addr;
+    ~^[0-9A-Fa-f:.]+$ 'for="[$remote_addr]"';
+}
+"#;
+
+/// Descriptors of a worker besides its connections: listeners, logs, and what it opens for itself.
+const WORKER_RESERVE: usize = 240;
+
+/// A timeout below this is no use to anybody.
+const MIN_TIMEOUT_SECS: u64 = 60;
+
+/// The configuration for nginx, with comments.
+pub fn render(facts: &Facts) -> String {
+    let bare = facts.doors.iter().any(|door| !door.proxy_protocol);
+    let only_lines = !bare && !facts.doors.is_empty();
+    let (template, indent) = if only_lines { (STREAM, "        ") } else { (HTTP, "    ") };
+    let usable: Vec<_> = facts.doors.iter().filter(|door| door.proxy_protocol == only_lines).collect();
+    let connections = 2 * facts.max_connections + WORKER_RESERVE;
+    let values = [
+        ("@SERVERS@", servers(&usable, indent)),
+        ("@CONNECTIONS@", connections.to_string()),
+        ("@NOFILE@", (connections + WORKER_RESERVE).to_string()),
+        ("@MAX@", facts.max_connections.to_string()),
+        ("@PER_ADDRESS@", facts.max_connections_per_address.to_string()),
+        ("@HEADER@", facts.real_ip_header.clone()),
+        ("@FORWARDED@", forwarded(&facts.real_ip_header).to_owned()),
+        ("@MAPS@", maps(&facts.real_ip_header).to_owned()),
+        ("@PING@", humantime::format_duration(facts.ping_interval).to_string()),
+        ("@PONG@", humantime::format_duration(facts.pong_timeout).to_string()),
+        ("@TIMEOUT@", timeout_secs(facts).to_string()),
+    ];
+    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+/// Twice what the relay needs to find out that a client is dead, so that the relay is the one who tells it.
+fn timeout_secs(facts: &Facts) -> u64 {
+    facts.patience().as_millis().div_ceil(500).try_into().unwrap_or(u64::MAX).max(MIN_TIMEOUT_SECS)
+}
+
+fn maps(real_ip_header: &str) -> &'static str {
+    if is_forwarded(real_ip_header) { FORWARDED_MAP } else { "" }
+}
+
+/// What a client wrote there never passes.
+fn forwarded(real_ip_header: &str) -> &'static str {
+    if is_forwarded(real_ip_header) { "$wsrelayd_forwarded" } else { "\"\"" }
+}
+
+fn is_forwarded(real_ip_header: &str) -> bool {
+    real_ip_header.eq_ignore_ascii_case("Forwarded")
+}
+
+/// The first door is used, a socket in the file system before an address; the others are shown.
+fn servers(doors: &[&Door], indent: &str) -> String {
+    let mut near: Vec<_> = doors.iter().map(|door| door.address.near()).collect();
+    let is_socket = |address: &Address| matches!(address, Address::Unix(_));
+    near.sort_by_key(|address| !is_socket(address));
+    let mut lines: Vec<_> = near.iter().take(1).map(|address| format!("{indent}server {address};")).collect();
+    lines.extend(
+        near.iter().skip(1).map(|address| format!("{indent}# server {address};    # the same relay")),
+    );
+    if near.is_empty() {
+        lines.push(format!(
+            "{indent}server 127.0.0.1:9310;    # or what ListenStream= of wsrelayd.socket says"
+        ));
+    }
+    if !near.iter().any(is_socket) {
+        lines.push(format!(
+            "{indent}# server unix:/run/wsrelayd/relay.sock;    # where `listen` has it; its group lets nginx in"
+        ));
+    }
+    lines.join("\n")
+}

@@ -38,6 +38,20 @@ fn the_example_says_every_key_in_the_order_of_the_table_and_exactly_the_defaults
 }
 
 #[test]
+fn the_example_says_of_each_key_whether_it_needs_a_restart() {
+    let blocks = EXAMPLE.split("\n\n");
+    let mut told = Vec::new();
+    for block in blocks.filter(|block| block.contains(" = ")) {
+        let needs = block.contains("Needs a restart.");
+        let keys =
+            block.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
+        told.extend(keys.map(|(key, _)| (key, needs)));
+    }
+    let right = KEYS.iter().map(|key| (key.name, key.applies == Applies::AtRestart)).collect::<Vec<_>>();
+    assert_eq!(told, right);
+}
+
+#[test]
 fn what_is_written_arrives() {
     let text = r#"
         listen = ["0.0.0.0:80", "[::1]:81"]

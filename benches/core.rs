@@ -18,6 +18,7 @@ use std::{
 
 use clap::Parser;
 use wsrelayd::{
+    address::Source,
     id::PeerId,
     limits::Limits,
     relay::Relay,
@@ -105,7 +106,9 @@ impl Bench {
     fn start(workload: &Workload) -> Option<Self> {
         let now = Instant::now();
         let mut relay = Relay::new(Limits { max_handshakes: workload.peers, ..Limits::default() }, SEED, now);
-        let peers: Vec<_> = (0..workload.peers).map_while(|_| relay.open(Next::Nothing, now).ok()).collect();
+        let peers: Vec<_> = (0..workload.peers)
+            .map_while(|_| relay.open(Next::Nothing, Source::Unix.into(), now).ok())
+            .collect();
         let mut bench = Self { relay, peers, memory: Memory { burst: burst(workload.burst), taken: 0 }, now };
         bench.give(workload.peers, Next::Request);
         bench.settle();

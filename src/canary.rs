@@ -50,6 +50,12 @@ pub(crate) enum Canary {
     SeatNotRenumbered,
     /// A connection that is lost is counted twice.
     CountedTwice,
+    /// Anybody is believed who says that he asks for somebody else.
+    StrangerBelieved,
+    /// The limits per address hold for proxies and for this machine too.
+    NobodyExempt,
+    /// An address keeps the connections that have ended.
+    StayNotEnded,
     /// A reload is applied by half: deadlines that come nearer are not told to the wheel.
     ReloadByHalf,
 }
@@ -87,7 +93,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -109,6 +115,9 @@ impl Canary {
         Self::WritableWeighed,
         Self::SeatNotRenumbered,
         Self::CountedTwice,
+        Self::StrangerBelieved,
+        Self::NobodyExempt,
+        Self::StayNotEnded,
         Self::ReloadByHalf,
     ];
 }

@@ -6,7 +6,7 @@
 use std::{fmt, io, time::Duration};
 
 /// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
-pub const REFUSED_LABELS: [&str; 12] = [
+pub const REFUSED_LABELS: [&str; 14] = [
     "bad_request",
     "method",
     "http_version",
@@ -15,6 +15,8 @@ pub const REFUSED_LABELS: [&str; 12] = [
     "head_too_large",
     "target_too_long",
     "handshake_timeout",
+    "address_connections",
+    "address_rate",
     "max_connections",
     "max_handshakes",
     "draining",
@@ -206,6 +208,12 @@ pub struct Counters {
     pub peak_inflight: u64,
     /// Pieces of news that were kept from the log since there were too many.
     pub news_suppressed: u64,
+    /// Requests and PROXY lines that named a client and came from somebody who is not trusted to.
+    pub ignored_addresses: u64,
+    /// Requests from somebody who is trusted, and that named no client that can be read.
+    pub unreadable_addresses: u64,
+    /// Addresses whose count of handshakes was forgotten early, since there were too many addresses.
+    pub forgotten_addresses: u64,
     /// Connections that were still there when the close deadline came.
     pub close_timeouts: u64,
     /// Connections that ended before the close frame or the refusal was handed to the kernel.
@@ -291,6 +299,9 @@ impl Counters {
             ("peak_backlog", self.peak_backlog),
             ("peak_inflight", self.peak_inflight),
             ("news_suppressed", self.news_suppressed),
+            ("ignored_addresses", self.ignored_addresses),
+            ("unreadable_addresses", self.unreadable_addresses),
+            ("forgotten_addresses", self.forgotten_addresses),
             ("close_timeouts", self.close_timeouts),
             ("undelivered_closes", self.undelivered_closes),
         ]
@@ -325,7 +336,7 @@ mod tests {
         }
         REFUSED_LABELS.into_iter().for_each(|label| counters.refuse(label));
         assert!(REFUSED_LABELS.iter().all(|label| counters.refused(label) == 1));
-        assert_eq!((counters.refused_total(), counters.disconnects_total()), (12, 15));
+        assert_eq!((counters.refused_total(), counters.disconnects_total()), (14, 15));
         let mut labels = Disconnect::ALL.map(Disconnect::label).to_vec();
         labels.sort_unstable();
         labels.dedup();

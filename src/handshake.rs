@@ -3,15 +3,18 @@
 //! Owns the request head while it comes in, every rule about what makes a good request, and the answer to it. Promises
 //! that the verdict depends on the bytes and not on how they were cut into reads, that the work is linear in the bytes,
 //! that nothing a peer sends panics, and that nothing of a request stands in an answer but a subprotocol, which is a
-//! token. Leaves to others: sockets, the deadline (408), the limits on connections (503), and what becomes of bytes that
-//! come after the verdict.
+//! token. Leaves to others: sockets, the deadline (408), the limits on connections (503 and 429), and what becomes of
+//! bytes that come after the verdict.
 //!
 //! A good request passes four stations: `head` finds the end of the head and throws out at once what can never become a
 //! request; `judge` below asks the questions of HTTP, then those of RFC 6455, each with its status; `path` decides
-//! whether the target names a channel; tungstenite computes the 101.
+//! whether the target names a channel; tungstenite computes the 101. Beside them `forwarded` reads for whom a proxy
+//! asks, be the request good or bad; and where a listener demands it, a `proxy_line` comes before the head.
 
+mod forwarded;
 pub(crate) mod head;
 mod path;
+mod proxy_line;
 mod refusal;
 
 #[cfg(test)]
@@ -21,11 +24,13 @@ use http::{HeaderValue, header};
 use httparse::{Header, Status};
 use tungstenite::handshake::server;
 
-pub use self::refusal::Refusal;
+pub(crate) use self::proxy_line::ProxyLine;
+pub use self::{forwarded::Claim, refusal::Refusal};
 use self::{
     head::{AFTER_HEAD, Head, MAX_HEADERS, RequestLine, is_token},
     refusal::Refusal::BadRequest,
 };
+use crate::address::{Proxies, Source};
 
 /// What the bytes of a request head so far amount to.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,17 +61,24 @@ impl Handshake {
     /// Takes the next bytes of the stream: all of them, whatever the verdict. Bytes behind the head are refused with 400,
     /// since a client waits for the answer before it sends frames (RFC 6455 4.1), and what follows may be a second
     /// request that was smuggled past a proxy. So are bytes after a verdict.
-    pub fn receive(&mut self, bytes: &[u8]) -> Verdict {
+    ///
+    /// Says also for whom the request is made, as far as `proxies` has it that the `source` of it is believed.
+    pub fn receive(&mut self, bytes: &[u8], source: Source, proxies: &Proxies) -> (Verdict, Claim) {
+        let mut claim = Claim::Nothing;
         let verdict = match self.head.receive(bytes) {
-            Ok(None) => return Verdict::More,
-            Ok(Some(used)) => judge(self.head.bytes(), used < bytes.len()),
+            Ok(None) => return (Verdict::More, claim),
+            Ok(Some(used)) => {
+                let hear = |fields: &Fields<'_>| claim = forwarded::read(fields, source, proxies);
+                judge(self.head.bytes(), used < bytes.len(), hear)
+            }
             Err(refusal) => Err(refusal),
         };
         self.head.close();
-        match verdict {
+        let verdict = match verdict {
             Ok((response, path)) => Verdict::Accept { response, path },
             Err(refusal) => Verdict::Refuse(refusal),
-        }
+        };
+        (verdict, claim)
     }
 }
 
@@ -82,11 +94,16 @@ const KEY: &str = "the request needs one Sec-WebSocket-Key, the base64 of 16 byt
 const PROTOCOL: &str = "Sec-WebSocket-Protocol is not a list of tokens";
 
 /// The judgement of a complete head, in the order in which its faults count: HTTP first, then the upgrade, the version,
-/// the key and the path.
-fn judge(head: &[u8], is_followed: bool) -> Result<(Vec<u8>, String), Refusal> {
+/// the key and the path. `hear` is given the header lines, whatever the judgement.
+fn judge(
+    head: &[u8],
+    is_followed: bool,
+    hear: impl FnOnce(&Fields<'_>),
+) -> Result<(Vec<u8>, String), Refusal> {
     let (line, rest) = RequestLine::split_off(head)?;
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let fields = Fields::parse(rest, &mut slots)?;
+    hear(&fields);
     if line.version != b"HTTP/1.1" {
         return Err(Refusal::HttpVersion);
     }
@@ -194,7 +211,10 @@ impl<'h> Fields<'h> {
         all.next().filter(|_| all.next().is_none())
     }
 
-    pub(crate) fn all(&self, name: header::HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    pub(crate) fn all(
+        &self,
+        name: header::HeaderName,
+    ) -> impl DoubleEndedIterator<Item = &'h [u8]> + use<'h> {
         let fields = self.0.iter();
         fields.filter(move |f| f.name.eq_ignore_ascii_case(name.as_str())).map(|f| f.value)
     }

@@ -17,7 +17,7 @@
 //! | 3 | `nginx/` `doctor/` | what stands in front: its configuration, printed and read; the examination of a machine |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
-//! | 0 | `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
+//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
 //! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
@@ -51,7 +51,8 @@
 //! 1. A slot is freed only in *bury*.
 //! 2. Only *deliver* writes to a peer, refusals included; the desk's to its visitors.
 //! 3. Floors 0 to 2 take time as an argument.
-//! 4. Reading a peer changes that peer, its channel's backlog, and the counters; nothing else.
+//! 4. Reading a peer changes that peer, its channel's backlog, the account of its address, and the counters; nothing
+//!    else.
 //! 5. A frame is never cut; control frames stand at frame boundaries.
 //! 6. Each peer that is not gone has a valid wheel entry no later than its next deadline (and a tick).
 //! 7. Total order per channel: what a peer receives is one contiguous run of the channel's messages, less its own:
@@ -74,6 +75,7 @@
 #[cfg(any(test, feature = "simulation"))]
 extern crate self as wsrelayd; // for what a test program takes too
 
+pub mod address;
 pub mod admin;
 pub mod ask;
 mod backlog;

@@ -24,6 +24,12 @@ pub struct Limits {
     pub max_connections: usize,
     /// Peers that have not finished their handshake. Above it: 503.
     pub max_handshakes: usize,
+    /// Peers of one address (an IPv6 /64), from when it is known to the end; 0: any number. Above it: 429; beyond
+    /// eight such refusals under way: dropped.
+    pub max_connections_per_address: usize,
+    /// Handshakes per second of one address, on the average; five seconds' worth may come at once. 0: any number.
+    /// Above it: 429, and dropped as above.
+    pub handshakes_per_address_per_sec: u32,
     /// Payload of one message, all its frames together. Above it: 1009.
     pub max_message: usize,
     /// Frames of one message. Above it: 1008 `fragment-flood`.
@@ -83,6 +89,9 @@ impl Default for Limits {
             echo: false,
             max_connections: 10_000,
             max_handshakes: 1024,
+            // A household or an office behind one address, and some tabs each.
+            max_connections_per_address: 64,
+            handshakes_per_address_per_sec: 20,
             max_message: 64 << 10,
             max_frames: 4096,
             control_frames_per_sec: 10,
@@ -102,6 +111,26 @@ impl Default for Limits {
             drain: Duration::from_secs(5),
             turn: TurnBudget::default(),
         }
+    }
+}
+
+/// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
+pub const REFUSAL_SLOTS: usize = 64;
+
+/// Addresses without connections whose handshakes are remembered. Above it the one that would be forgotten first is
+/// forgotten early and begins anew: three thousand new addresses a second do not come from one honest crowd, and who
+/// has as many needs no second burst from any.
+pub const IDLE_ADDRESSES: usize = 16 << 10;
+
+impl Limits {
+    /// Addresses that are remembered at the same time, at most.
+    pub fn most_addresses(&self) -> usize {
+        if self.limits_addresses() { self.max_connections + REFUSAL_SLOTS + IDLE_ADDRESSES } else { 0 }
+    }
+
+    /// Whether anything is counted by address.
+    pub fn limits_addresses(&self) -> bool {
+        self.max_connections_per_address > 0 || self.handshakes_per_address_per_sec > 0
     }
 }
 

@@ -3,7 +3,11 @@
 //! Everything here is caused by peers, so it is rationed where it is made: what is too much is counted, and the next
 //! piece says how much that was.
 
-use crate::{counters::Disconnect, id::PeerId};
+use crate::{
+    address::{Evidence, RealIpHeader},
+    counters::Disconnect,
+    id::PeerId,
+};
 use std::time::Duration;
 
 /// One thing that happened to a peer.
@@ -29,6 +33,13 @@ pub enum Event {
     Refused {
         /// The label of the counter.
         reason: &'static str,
+    },
+    /// The peer came through a proxy that is trusted and named no client. Told once.
+    ClientMissing {
+        /// What shows that there is a proxy.
+        evidence: Evidence,
+        /// Where the client should have been named.
+        believed: RealIpHeader,
     },
     /// The peer was slow and missed messages.
     Skipped {

@@ -14,7 +14,11 @@ use super::{
     mistake::Mistake,
     value::{self, Expected, Reading},
 };
-use crate::{limits::OnSlow, logging::Format};
+use crate::{
+    address::{RealIpHeader, Trusted},
+    limits::OnSlow,
+    logging::Format,
+};
 
 /// Above this a socket buffer hides from us for minutes what a peer has not taken.
 const MAX_SOCKET_BUFFER: usize = 16 << 20;
@@ -46,6 +50,8 @@ type At<T> = fn(&mut Config) -> &mut T;
 /// The form of a value, its range, and its place.
 enum Slot {
     Listen(At<Vec<Listen>>),
+    Trusted(At<Trusted>),
+    Header(At<RealIpHeader>),
     Level(At<LevelFilter>),
     Format(At<Format>),
     OnSlow(At<OnSlow>),
@@ -73,6 +79,16 @@ pub(super) const KEYS: &[Key] = &[
     key("echo", Slot::Flag(|c| &mut c.limits.echo)),
     key("max_connections", Slot::Number(|c| &mut c.limits.max_connections, 1..=1_000_000)),
     key("max_handshakes", Slot::Number(|c| &mut c.limits.max_handshakes, 1..=1_000_000)),
+    key("trusted_proxies", Slot::Trusted(|c| &mut c.trusted_proxies)),
+    key("real_ip_header", Slot::Header(|c| &mut c.real_ip_header)),
+    key(
+        "max_connections_per_address",
+        Slot::Number(|c| &mut c.limits.max_connections_per_address, 0..=1_000_000),
+    ),
+    key(
+        "handshakes_per_address_per_sec",
+        Slot::Number32(|c| &mut c.limits.handshakes_per_address_per_sec, 0..=1_000_000),
+    ),
     key("max_message", Slot::Size(|c| &mut c.limits.max_message, 1..=16 << 20)),
     key("max_frames", Slot::Number32(|c| &mut c.limits.max_frames, 1..=1_000_000)),
     key("control_frames_per_sec", Slot::Number32(|c| &mut c.limits.control_frames_per_sec, 1..=10_000)),
@@ -104,6 +120,8 @@ impl Key {
         let of = value.get_ref();
         let read = match &self.slot {
             Slot::Listen(at) => return self.read_entries(value, at(config)),
+            Slot::Trusted(at) => return self.read_trusted(value, at(config)),
+            Slot::Header(at) => put(at(config), value::read_word(of)),
             Slot::Level(at) => put(at(config), value::read_word(of)),
             Slot::Format(at) => put(at(config), value::read_word(of)),
             Slot::OnSlow(at) => put(at(config), value::read_word(of)),
@@ -132,10 +150,27 @@ impl Key {
         mistakes
     }
 
+    fn read_trusted(&self, value: &Spanned<DeValue<'_>>, at: &mut Trusted) -> Vec<Mistake> {
+        let Some(list) = value.get_ref().as_array() else {
+            let expected = "a list of networks, such as [\"127.0.0.0/8\", \"::1\", \"unix:\"]".to_owned();
+            return vec![self.mistake(value, expected.into())];
+        };
+        let (mut trusted, mut mistakes) = (Trusted::nobody(), Vec::new());
+        for one in list.iter() {
+            if let Err(expected) = trusted.add(one.get_ref().as_str().unwrap_or_default()) {
+                mistakes.push(self.mistake(one, expected.into()));
+            }
+        }
+        *at = trusted;
+        mistakes
+    }
+
     /// Sets the value in `to` to that in `from`.
     pub(super) fn copy(&self, from: &mut Config, to: &mut Config) {
         match &self.slot {
             Slot::Listen(at) => at(to).clone_from(at(from)),
+            Slot::Trusted(at) => at(to).clone_from(at(from)),
+            Slot::Header(at) => *at(to) = *at(from),
             Slot::Level(at) => *at(to) = *at(from),
             Slot::Format(at) => *at(to) = *at(from),
             Slot::OnSlow(at) => *at(to) = *at(from),
@@ -156,6 +191,8 @@ impl Key {
     pub(super) fn write(&self, config: &mut Config) -> String {
         match &self.slot {
             Slot::Listen(at) => listen::write(at(config)),
+            Slot::Trusted(at) => value::write_list(&at(config).entries()),
+            Slot::Header(at) => value::write_word(*at(config)),
             Slot::Level(at) => value::write_word(*at(config)),
             Slot::Format(at) => value::write_word(*at(config)),
             Slot::OnSlow(at) => value::write_word(*at(config)),

@@ -14,6 +14,9 @@ const PER_PEER: u64 = 19 << 10;
 /// A handshake in progress: a request head of the largest size.
 const PER_HANDSHAKE: u64 = 8 << 10;
 
+/// What is remembered of one address: two entries of ordered maps, whose nodes may be half empty.
+const PER_ADDRESS: u64 = 512;
+
 /// The kernel's own bookkeeping of a socket.
 const PER_SOCKET: u64 = 4 << 10;
 
@@ -29,6 +32,7 @@ pub struct Examination {
     handshakes: u64,
     inflight_read: u64,
     backlog: u64,
+    addresses: u64,
     kernel: u64,
     /// How long a shutdown may take.
     stop: Duration,
@@ -53,6 +57,7 @@ impl Examination {
             handshakes: limits.max_handshakes as u64 * PER_HANDSHAKE,
             inflight_read: limits.max_inflight_read as u64,
             backlog: limits.max_backlog as u64,
+            addresses: limits.most_addresses() as u64 * PER_ADDRESS,
             kernel: connections * (PER_SOCKET + buffers),
             stop: limits.stop_time(),
             machine,
@@ -66,7 +71,7 @@ impl Examination {
 
     /// Bytes that the program itself takes at worst.
     pub fn own_bytes(&self) -> u64 {
-        self.peers + self.inflight_read + self.handshakes + self.backlog
+        self.peers + self.inflight_read + self.handshakes + self.backlog + self.addresses
     }
 
     /// Bytes that the kernel takes for the program's sockets at worst.
@@ -118,7 +123,7 @@ impl fmt::Display for Examination {
         let granted = descriptors.map_or("any number".to_owned(), |limit| limit.to_string());
         let told = |bytes: Option<u64>| bytes.map_or("no limit that is known".to_owned(), about);
         let [peers, inflight_read] = [self.peers, self.inflight_read].map(about);
-        let [handshakes, backlog] = [self.handshakes, self.backlog].map(about);
+        let [handshakes, backlog, addresses] = [self.handshakes, self.backlog, self.addresses].map(about);
         writeln!(f, "listen           {listen}")?;
         writeln!(f, "admin            {admin}")?;
         writeln!(f, "connections      {}", self.connections)?;
@@ -128,6 +133,7 @@ impl fmt::Display for Examination {
         writeln!(f, "  handshakes     {handshakes}, 8 KiB each")?;
         writeln!(f, "  begun messages {inflight_read}, max_inflight_read")?;
         writeln!(f, "  backlogs       {backlog}, max_backlog")?;
+        writeln!(f, "  addresses      {addresses}, 512 B each")?;
         writeln!(f, "kernel's memory  {} at worst:", about(self.kernel))?;
         writeln!(f, "  sockets        4 KiB + 2 x send_buffer + 2 x receive_buffer each")?;
         writeln!(f, "both             {}", about(self.own_bytes() + self.kernel))?;
@@ -162,7 +168,10 @@ mod tests {
     #[test]
     fn the_defaults_take_what_the_formula_says() {
         let examination = Examination::new(&Config::default(), Machine::default());
-        assert_eq!(examination.own_bytes(), 10_000 * 19_456 + (128 << 20) + 1024 * 8192 + (256 << 20));
+        assert_eq!(
+            examination.own_bytes(),
+            10_000 * 19_456 + (128 << 20) + 1024 * 8192 + (256 << 20) + (10_000 + 64 + 16_384) * 512
+        );
         assert_eq!(examination.kernel_bytes(), 10_000 * (4096 + 4 * 65_536));
         assert_eq!(examination.warnings(), Vec::<String>::new());
     }

@@ -30,7 +30,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{limits::Limits, logging::Format};
+use crate::{
+    address::{Proxies, RealIpHeader, Trusted},
+    limits::Limits,
+    logging::Format,
+};
 use keys::{Applies, KEYS, Key};
 use mistake::Mistake;
 use source::{MAX_FILE, bytes_of};
@@ -49,6 +53,10 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Where to listen for operators; nowhere if empty.
     pub admin: Vec<Listen>,
+    /// Who is believed when it says for whom it asks.
+    pub trusted_proxies: Trusted,
+    /// Where it says so.
+    pub real_ip_header: RealIpHeader,
     /// The limits of the core.
     pub limits: Limits,
     /// The kernel's send buffer of each connection: what stands there is out of our sight, so it is kept small.
@@ -66,6 +74,8 @@ impl Default for Config {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9310)).into()],
             admin: vec![SocketAddr::from(([127, 0, 0, 1], 9311)).into()],
+            trusted_proxies: Trusted::default(),
+            real_ip_header: RealIpHeader::default(),
             limits: Limits::default(),
             send_buffer: 64 << 10,
             receive_buffer: 64 << 10,
@@ -76,6 +86,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What is believed from whom.
+    pub fn proxies(&self) -> Proxies {
+        Proxies { trusted: self.trusted_proxies.clone(), header: self.real_ip_header }
+    }
+
     /// Every key with its value, as a file that is read to the same again.
     pub fn to_toml(&self) -> String {
         let mut values = self.clone();

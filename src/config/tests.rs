@@ -148,6 +148,19 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
             "listen = [\"unix:/a\", { address = \"unix:/a\" }]",
             "expected each address once, not \"unix:/a\" again",
         ),
+        ("trusted_proxies = \"10.0.0.0/8\"", "expected a list of networks, such as"),
+        (
+            "trusted_proxies = [\"10.1.0.0/8\"]",
+            "expected the first address of the network, \"10.0.0.0/8\", or",
+        ),
+        (
+            "trusted_proxies = [\"proxy\"]",
+            "such as \"10.0.0.0/8\" or \"2001:db8::/32\", or \"unix:\", not \"proxy\"",
+        ),
+        ("trusted_proxies = [1]", "expected an IP address or a network, such as"),
+        ("real_ip_header = \"X-Forwarded-Fro\"", "did you mean \"X-Forwarded-For\"?"),
+        ("real_ip_header = 1", "expected one of \"X-Forwarded-For\", \"X-Real-IP\", \"Forwarded\", not"),
+        ("max_connections_per_address = -1", "expected a number from 0 to 1000000"),
         ("admin = [\"127.0.0.1:9310\"]", "admin: expected each address once, not \"127.0.0.1:9310\" again"),
     ];
     assert!(!table.is_empty());
@@ -328,6 +341,8 @@ fn valid() -> impl Strategy<Value = Config> {
             echo,
             max_connections: many.0,
             max_handshakes: many.1,
+            max_connections_per_address: many.0 - 1,
+            handshakes_per_address_per_sec: many.2 - 1,
             max_message,
             max_frames: many.2,
             control_frames_per_sec: many.3,
@@ -352,6 +367,23 @@ fn valid() -> impl Strategy<Value = Config> {
                 [log];
         let log_format = [Format::Auto, Format::Human, Format::Journal, Format::Json][form];
         let admin = admin.into_iter().collect();
-        Config { listen, admin, limits, send_buffer: buffers.0, receive_buffer: buffers.1, log, log_format }
+        let mut trusted_proxies = Trusted::nobody();
+        let networks =
+            [("10.0.0.0/8", echo), ("2001:db8::/32", skip), ("192.0.2.1", echo != skip), ("unix:", skip)];
+        for (entry, _) in networks.into_iter().filter(|(_, is_in)| *is_in) {
+            assert_eq!(trusted_proxies.add(entry), Ok(()));
+        }
+        let real_ip_header = RealIpHeader::ALL[form % 3];
+        Config {
+            listen,
+            admin,
+            trusted_proxies,
+            real_ip_header,
+            limits,
+            send_buffer: buffers.0,
+            receive_buffer: buffers.1,
+            log,
+            log_format,
+        }
     })
 }

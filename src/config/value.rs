@@ -8,7 +8,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use log::LevelFilter;
 use toml::de::DeValue;
 
-use crate::{limits::OnSlow, logging::Format};
+use crate::{address::RealIpHeader, limits::OnSlow, logging::Format};
 
 use super::nearest;
 
@@ -56,6 +56,14 @@ impl Word for LevelFilter {
 
 impl Word for OnSlow {
     const WORDS: &[(&str, Self)] = &[("disconnect", Self::Disconnect), ("skip", Self::Skip)];
+}
+
+impl Word for RealIpHeader {
+    const WORDS: &[(&str, Self)] = &[
+        (Self::XForwardedFor.name(), Self::XForwardedFor),
+        (Self::XRealIp.name(), Self::XRealIp),
+        (Self::Forwarded.name(), Self::Forwarded),
+    ];
 }
 
 impl Word for Format {
@@ -133,6 +141,11 @@ pub(super) fn write_size(size: usize) -> String {
         _ => (size, "B"),
     };
     format!("\"{count} {unit}\"")
+}
+
+pub(super) fn write_list(entries: &[String]) -> String {
+    let entries: Vec<_> = entries.iter().map(|entry| format!("\"{entry}\"")).collect();
+    format!("[{}]", entries.join(", "))
 }
 
 /// A duration as it would be written in the file: exact.

@@ -5,6 +5,7 @@
 
 use super::agree::{self, End, Outcome};
 use crate::{
+    address::Source,
     frame::{self, Header, Kind},
     limits::Limits,
     relay::Relay,
@@ -93,7 +94,7 @@ fn relay_it(stream: &[u8], limits: &Limits, lengths: &[usize; 2], outcome: &Outc
     let mut relay = Relay::new(limits.clone(), 1, now);
     let mut line = Line { now, lengths: *lengths, reads: 0, piece: Vec::new() };
     let [sender, listener] = [(); 2].map(|()| {
-        let id = relay.open(Ear::default(), now).expect("room for two");
+        let id = relay.open(Ear::default(), Source::Unix.into(), now).expect("room for two");
         said_by(&mut relay, id).says.extend_from_slice(HEAD);
         relay.readable(id);
         turns(&mut relay, &mut line, HEAD.len(), limits);

@@ -1,9 +1,11 @@
 //! Target: a request head. Promises: the verdict comes with the byte that decides it, however the bytes were cut; bytes
 //! behind a head that came with it are never taken for a good request; no more is held than a head may have, and
-//! nothing after the verdict; what is accepted passes a naive second look; each refusal is one well-formed response.
+//! nothing after the verdict; what is accepted passes a naive second look; each refusal is one well-formed response;
+//! who is not trusted is believed nothing.
 
 use crate::{
-    handshake::{Handshake, Refusal, Verdict},
+    address::{Proxies, RealIpHeader, Source},
+    handshake::{Claim, Handshake, Refusal, Verdict},
     sim::rng::Rng,
 };
 
@@ -34,15 +36,21 @@ pub fn head(data: &[u8]) {
 fn feed(request: &[u8], lengths: &[usize]) -> (Verdict, usize) {
     let mut handshake = Handshake::default();
     let mut came = 0;
+    let header = RealIpHeader::ALL[request.len() % 3];
+    let proxies = Proxies { header, ..Proxies::default() };
+    let stranger = Source::from(core::net::IpAddr::from([203, 0, 113, 7]));
+    let source = if request.len().is_multiple_of(2) { Source::Unix } else { stranger };
     let mut lengths = lengths.iter().cycle();
     while let (true, Some(length)) = (came < request.len(), lengths.next()) {
         let piece = &request[came..request.len().min(came + length)];
-        let verdict = handshake.receive(piece);
+        let (verdict, claim) = handshake.receive(piece, source, &proxies);
+        assert!(source == Source::Unix || matches!(claim, Claim::Nothing | Claim::Ignored), "{claim:?}");
         came += piece.len();
         assert!(handshake.held() <= 2 * came.max(8) && handshake.held() <= MAX_HEAD);
         if verdict != Verdict::More {
             assert_eq!(handshake.held(), 0);
-            assert_eq!(status(&handshake.receive(b"x")), 400, "there is no second request");
+            let (second, claim) = handshake.receive(b"x", source, &proxies);
+            assert_eq!((status(&second), claim), (400, Claim::Nothing), "there is no second request");
             return (verdict, came);
         }
     }

@@ -5,7 +5,10 @@
 //! slot until the deadline. Lines end with CR LF and with nothing else, so that no proxy in front of us sees other lines
 //! than we do. What the header lines say is left to `handshake`.
 
-use super::refusal::Refusal::{self, BadRequest};
+use super::{
+    proxy_line,
+    refusal::Refusal::{self, BadRequest},
+};
 
 /// Header lines of one request. Above it: 431.
 pub(crate) const MAX_HEADERS: usize = 64;
@@ -118,7 +121,10 @@ impl Head {
     fn end_line(&mut self) -> Result<Place, Refusal> {
         if self.lines == 0 {
             // HTTP/0.9 has no header lines: who speaks it waits for an answer now.
-            RequestLine::parse(self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes))?;
+            let line = self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes);
+            RequestLine::parse(line).map_err(|refusal| {
+                if line.starts_with(proxy_line::START) { proxy_line::UNEXPECTED } else { refusal }
+            })?;
         }
         self.lines += 1;
         Ok(Place::Start)

@@ -22,6 +22,10 @@ pub enum Refusal {
     TargetTooLong,
     /// 408: the request was not complete in time.
     Timeout,
+    /// 429: too many connections from one address.
+    AddressConnections,
+    /// 429: too many handshakes from one address.
+    AddressRate,
     /// 503: too many connections.
     MaxConnections,
     /// 503: too many handshakes.
@@ -39,6 +43,7 @@ impl Refusal {
             Self::Timeout => 408,
             Self::TargetTooLong => 414,
             Self::Upgrade | Self::Version => 426,
+            Self::AddressConnections | Self::AddressRate => 429,
             Self::HeadTooLarge => 431,
             Self::MaxConnections | Self::MaxHandshakes | Self::Draining => 503,
             Self::HttpVersion => 505,
@@ -56,13 +61,15 @@ impl Refusal {
             Self::HeadTooLarge => "head_too_large",
             Self::TargetTooLong => "target_too_long",
             Self::Timeout => "handshake_timeout",
+            Self::AddressConnections => "address_connections",
+            Self::AddressRate => "address_rate",
             Self::MaxConnections => "max_connections",
             Self::MaxHandshakes => "max_handshakes",
             Self::Draining => "draining",
         }
     }
 
-    /// The whole response. `retry_after_secs` is used by the 503s.
+    /// The whole response. `retry_after_secs` is used by 429 and 503.
     pub fn response(self, retry_after_secs: u32) -> Vec<u8> {
         let (status, reason, body) = (self.status(), self.reason(), self.body());
         let fields = self.fields(retry_after_secs);
@@ -80,6 +87,7 @@ impl Refusal {
             Self::Timeout => "Request Timeout",
             Self::TargetTooLong => "URI Too Long",
             Self::Upgrade | Self::Version => "Upgrade Required",
+            Self::AddressConnections | Self::AddressRate => "Too Many Requests",
             Self::HeadTooLarge => "Request Header Fields Too Large",
             Self::MaxConnections | Self::MaxHandshakes | Self::Draining => "Service Unavailable",
             Self::HttpVersion => "HTTP Version Not Supported",
@@ -95,7 +103,7 @@ impl Refusal {
             Self::Version => {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n".into()
             }
-            Self::MaxConnections | Self::MaxHandshakes | Self::Draining => {
+            _ if matches!(self.status(), 429 | 503) => {
                 format!("Connection: close\r\nRetry-After: {retry_after_secs}\r\n")
             }
             _ => "Connection: close\r\n".into(),
@@ -120,6 +128,10 @@ impl Refusal {
                 "The request target is too long: send a path of at most 255 bytes, and a request line of at most 4 KiB."
             }
             Self::Timeout => "The request did not come in time: send it as soon as the connection stands.",
+            Self::AddressConnections => {
+                "Too many connections from your address: close some, or try again later."
+            }
+            Self::AddressRate => "Too many connections from your address in a short time: try again later.",
             Self::MaxConnections => "All places are taken: try again later.",
             Self::MaxHandshakes => "Too many clients are connecting at the same moment: try again later.",
             Self::Draining => "The relay is shutting down: try again later.",

@@ -8,10 +8,11 @@ mod open;
 pub(crate) use open::{Circumstances, Fault, Input, Open, Overdue};
 
 use crate::{
+    address::{Arrival, Caller, Network},
     canary::{self, Canary},
     channel::{Channels, Seat},
     control::Control,
-    handshake::Handshake,
+    handshake::{Handshake, ProxyLine},
     limits::Limits,
     news::{Ended, Traffic},
     scanner::{FrameLimits, Scanner, Step},
@@ -25,6 +26,9 @@ pub(crate) struct Peer<L> {
     /// How the outside finds the socket.
     pub(crate) link: L,
     pub(crate) stage: Stage,
+    pub(crate) caller: Caller,
+    /// How the peer is counted under its address, if it is.
+    pub(crate) stay: Option<Stay>,
     /// The place in a channel: from the handshake until nothing of the channel is due to the peer any more.
     pub(crate) seat: Option<Seat>,
     pub(crate) control: Control,
@@ -45,6 +49,14 @@ pub(crate) struct Peer<L> {
     pub(crate) armed: Tick,
     /// What the peer takes of the budget for unfinished input.
     pub(crate) inflight: Inflight,
+}
+
+/// How a peer is counted under its address: to be given back when its slot is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stay {
+    pub(crate) client: Network,
+    /// It was refused for that address's limits.
+    pub(crate) is_refused: bool,
 }
 
 /// Memory of a peer's input that no complete message has come of yet, in bytes.
@@ -78,7 +90,12 @@ pub(crate) enum Reading {
 #[allow(clippy::large_enum_variant, reason = "nearly every peer is open nearly all the time")]
 pub(crate) enum Stage {
     /// The request head has not come whole.
-    Handshaking { head: Handshake, deadline: Instant },
+    Handshaking {
+        /// The PROXY line, where one is demanded and has not come whole.
+        proxy_line: Option<ProxyLine>,
+        head: Handshake,
+        deadline: Instant,
+    },
     /// On a channel.
     Open(Open),
     /// Something is still to be said, or the peer's end to be heard.
@@ -106,10 +123,13 @@ pub(crate) struct Closing {
 }
 
 impl<L> Peer<L> {
-    pub(crate) fn new(link: L, deadline: Instant) -> Self {
+    pub(crate) fn new(link: L, arrival: Arrival, deadline: Instant) -> Self {
+        let proxy_line = arrival.proxy_protocol.then(ProxyLine::default);
         Self {
             link,
-            stage: Stage::Handshaking { head: Handshake::default(), deadline },
+            stage: Stage::Handshaking { proxy_line, head: Handshake::default(), deadline },
+            caller: Caller::direct(arrival.source),
+            stay: None,
             seat: None,
             control: Control::default(),
             copied: 0,

@@ -33,6 +33,7 @@ impl<L> Relay<L> {
     pub(crate) fn audit(&self) -> Verdict {
         self.audit_lists()?;
         self.audit_sums()?;
+        self.visitors.audit(self.roster.iter().filter_map(|(_, peer)| peer.stay))?;
         self.channels.audit(|id| self.roster.get(id).and_then(|peer| peer.seat.as_ref()))?;
         self.roster
             .iter()

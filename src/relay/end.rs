@@ -272,6 +272,7 @@ impl<L> Relay<L> {
     pub fn bury(&mut self, mut grave: impl FnMut(Buried<L>)) {
         for id in std::mem::take(&mut self.gone) {
             if let Some(peer) = self.roster.remove(id) {
+                self.end_stay(peer.stay);
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });
                 grave(Buried { id, link: peer.link, reset });
             }

@@ -15,6 +15,7 @@ use std::time::Instant;
 impl<L> Relay<L> {
     /// expire: pings and deadlines.
     pub fn expire(&mut self, now: Instant) {
+        self.visitors.forget(now);
         let mut expired = std::mem::take(&mut self.expired);
         self.wheel.advance(now, &mut expired);
         for (id, tick) in expired.drain(..) {

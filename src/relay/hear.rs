@@ -1,14 +1,13 @@
 //! Phase 3: those who are owed a read are read, within the budgets of a turn; what they say is decoded and published.
 //!
-//! Reading a peer changes that peer, its channel's backlog, and the counters; nothing else (law 4). Who must wait is
-//! not read, and nothing of it is lost: TCP holds its sender back.
+//! Reading a peer changes that peer, its channel's backlog, the account of its address, and the counters; nothing else
+//! (law 4). Who must wait is not read, and nothing of it is lost: TCP holds its sender back.
 
 use super::Relay;
 use crate::{
     canary::{self, Canary},
     counters::Disconnect,
     frame::{Header, Kind},
-    handshake::Verdict,
     id::PeerId,
     limits::TurnBudget,
     news::Event,
@@ -89,17 +88,11 @@ impl<L> Relay<L> {
 
     fn hear_head(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
         let Some(bytes) = self.read(id, now, wire, spent) else { return };
-        let Some(peer) = self.roster.get_mut(id) else { return };
-        let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
-        match head.receive(bytes) {
-            Verdict::More => {}
-            Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
-            Verdict::Accept { response, path } => self.join(id, &path, &response, now),
-        }
+        self.hear_newcomer(id, bytes, now);
     }
 
     /// The peer takes its seat; it gets what is published from now on.
-    fn join(&mut self, id: PeerId, path: &str, response: &[u8], now: Instant) {
+    pub(super) fn join(&mut self, id: PeerId, path: &str, response: &[u8], now: Instant) {
         // Spread, so that a herd that came at once is not pinged in step.
         let half = self.limits.ping_interval / 2;
         let first_ping = half + self.random.part_of(half);

@@ -6,12 +6,15 @@
 //!
 //! | file | phase | effect |
 //! |---|---|---|
+//! | `admit.rs` | 3 | who a newcomer is, and whether its address may have one more |
+//! | `visitors.rs` | | connections and handshakes of each address |
 //! | `hear.rs` | 3 | input is read, decoded and published |
 //! | `expire.rs` | 4 | pings and deadlines |
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
 //! | `due.rs` | | the list that deliver works off |
 //! | `end.rs` | all | how a peer comes to its end; `bury`, phase 6, frees the slots |
 
+mod admit;
 #[cfg(any(test, feature = "simulation"))]
 mod audit;
 mod deliver;
@@ -21,14 +24,16 @@ mod expire;
 mod hear;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 use crate::{
+    address::{Arrival, Proxies},
     canary::{self, Canary},
     channel::Channels,
     counters::{Counters, Disconnect},
     handshake::Refusal,
     id::PeerId,
-    limits::Limits,
+    limits::{Limits, REFUSAL_SLOTS},
     news::{Event, News},
     peer::{Inflight, Peer, Reading, Stage},
     random::Random,
@@ -40,9 +45,7 @@ use crate::{
 pub(crate) use audit::Published;
 use due::Due;
 use std::{collections::VecDeque, time::Instant};
-
-/// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
-const REFUSAL_SLOTS: usize = 64;
+use visitors::Visitors;
 
 /// Pieces of news that peers can cause: so many a second, and so many at once.
 const NEWS_PER_SEC: u32 = 100;
@@ -63,6 +66,11 @@ pub struct Relay<L> {
     gone: Vec<PeerId>,
     /// How many are in the stage `Handshaking`.
     handshaking: usize,
+    /// Connections and handshakes by address.
+    visitors: Visitors,
+    proxies: Proxies,
+    /// A proxy that names no client was seen, and told of.
+    has_missed_a_client: bool,
     /// Unfinished input of all peers.
     inflight: Inflight,
     /// Rests of frames copied out of backlogs into control buffers, in bytes.
@@ -107,6 +115,9 @@ impl<L> Relay<L> {
             unread: VecDeque::new(),
             gone: Vec::new(),
             handshaking: 0,
+            visitors: Visitors::new(now),
+            proxies: Proxies::default(),
+            has_missed_a_client: false,
             inflight: Inflight::default(),
             copied: 0,
             random: Random::new(seed),
@@ -123,22 +134,23 @@ impl<L> Relay<L> {
     }
 
     /// hear: a connection was accepted; its socket is taken for writable and not for readable. Over a limit the peer
-    /// is refused with 503 at once.
+    /// is refused at once, with 503, or with 429 where it is one of its address.
     ///
     /// # Errors
     /// The link, when there is not even a slot to refuse it in: to be dropped (it has been counted).
-    pub fn open(&mut self, link: L, now: Instant) -> Result<PeerId, L> {
+    pub fn open(&mut self, link: L, arrival: Arrival, now: Instant) -> Result<PeerId, L> {
         self.counters.opened += 1;
         if self.roster.len() >= self.limits.max_connections + REFUSAL_SLOTS {
             self.counters.refuse(Refusal::MaxConnections.label());
             return Err(link);
         }
         let refusal = self.surplus();
-        let id = self.roster.insert(Peer::new(link, now + self.limits.handshake_timeout));
+        let id = self.roster.insert(Peer::new(link, arrival, now + self.limits.handshake_timeout));
         self.handshaking += 1;
-        match refusal {
-            Some(refusal) => self.refuse(id, refusal, now),
-            None => self.arm(id),
+        if let Some(refusal) = refusal {
+            self.refuse(id, refusal, now);
+        } else if self.reckon_with(id, arrival.source, now) {
+            self.arm(id);
         }
         Ok(id)
     }

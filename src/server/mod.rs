@@ -26,6 +26,7 @@ use std::{
 use mio::{Events, Poll, Token, event::Event};
 
 use crate::{
+    address::{Arrival, Source},
     config::{Config, ConfigSource, Place},
     id::PeerId,
     relay::Relay,
@@ -103,7 +104,8 @@ impl Server {
         let doors = Doors::new(doors, poll.registry(), LISTENERS).map_err(StartError::System)?;
         let reload = Reload::new(config.clone(), source).map_err(StartError::System)?;
         let clock = Clock::new();
-        let relay = Relay::new(config.limits.clone(), seed(), clock.last());
+        let mut relay = Relay::new(config.limits.clone(), seed(), clock.last());
+        relay.believe(config.proxies());
         let accepts = config.limits.turn.accepts;
         Ok(Self {
             poll,
@@ -239,7 +241,7 @@ impl Server {
     fn accept(&mut self, now: Instant) {
         let Self { doors, relay, office, poll, accepts, .. } = self;
         doors.accept(now, *accepts, |guest| match guest.purpose {
-            Purpose::Relay { .. } => welcome(relay, poll, guest, now),
+            Purpose::Relay { proxy_protocol } => welcome(relay, poll, guest, proxy_protocol, now),
             Purpose::Admin => office.welcome(poll.registry(), guest, now),
         });
     }
@@ -269,6 +271,7 @@ impl Server {
                 log::warn!("send_buffer, receive_buffer: the listeners do not take them: {error}");
             }
             self.relay.reconfigure(config.limits.clone(), now);
+            self.relay.believe(config.proxies());
         }
         self.manager.ready();
     }
@@ -317,10 +320,11 @@ impl Server {
 }
 
 /// Brings one connection into the relay. The relay comes first: the token of the socket is the peer's id.
-fn welcome(relay: &mut Relay<Link>, poll: &Poll, guest: Guest, now: Instant) {
+fn welcome(relay: &mut Relay<Link>, poll: &Poll, guest: Guest, proxy_protocol: bool, now: Instant) {
+    let source = guest.address.map_or(Source::Unix, |address| address.ip().into());
     let link = Link::new(guest.socket, guest.address);
     // Err: no slot, not even for a refusal. The relay has counted it; dropping the link closes it.
-    let Ok(id) = relay.open(link, now) else { return };
+    let Ok(id) = relay.open(link, Arrival { source, proxy_protocol }, now) else { return };
     let Some(link) = relay.link_mut(id) else { return };
     if link.register(poll.registry(), Token(id.to_word())).is_err() {
         relay.lose(id, now);

@@ -1,8 +1,18 @@
 //! What the relay has to tell, put into lines of the log: one when a peer opens, one when it ends, one per refusal.
+//!
+//! `address` is the client; `via` the proxy that named it, where one did. The other end of a connection is told with
+//! its port.
+
+use log::{
+    Level, Record,
+    kv::{Key, Source, Value, VisitSource},
+};
 
 use super::link::Link;
 use crate::{
-    news::{Ended, Event, News},
+    address::{self, Caller, Evidence, RealIpHeader, UNIX},
+    id::PeerId,
+    news::{Ended, Event},
     relay::Relay,
 };
 
@@ -13,9 +23,10 @@ pub(super) fn tell(relay: &mut Relay<Link>) {
             log::info!("{} lines of peers were suppressed", news.suppressed);
         }
         // All who are in the news of a turn are still there in it.
-        if let Some(link) = relay.link_mut(news.id) {
-            let address = link.address().map_or("unix:".to_owned(), |address| address.to_string());
-            line(&news, &address);
+        let end = relay.link_mut(news.id).map(|link| link.address());
+        let end = end.map(|address| address.map_or(UNIX.to_owned(), |address| address.to_string()));
+        if let (Some(end), Some(caller)) = (end, relay.address_of(news.id)) {
+            tell_of(&news.event, &Who::new(news.id, caller, end));
         }
     }
 }
@@ -32,25 +43,160 @@ pub(super) fn status(relay: &Relay<Link>, draining: bool) -> String {
     )
 }
 
-fn line(news: &News, address: &str) {
-    let peer = news.id;
-    match &news.event {
-        Event::Opened { channel } => log::info!(peer:%, address:%, channel; "opened"),
-        Event::Refused { reason } => log::info!(peer:%, address:%, reason; "refused"),
+fn tell_of(event: &Event, who: &Who) {
+    match event {
+        Event::Opened { channel } => who.say("opened", &[("channel", (**channel).into())]),
+        Event::Refused { reason } => who.say("refused", &[("reason", (*reason).into())]),
         Event::Skipped { channel, messages } => {
-            log::info!(peer:%, address:%, channel, messages; "slow: skipped to the newest message");
+            let pairs = [("channel", (**channel).into()), ("messages", (*messages).into())];
+            who.say("slow: skipped to the newest message", &pairs);
         }
-        Event::Ended(ended) => end(peer, address, ended),
+        Event::Ended(ended) => tell_end(ended, who),
+        Event::ClientMissing { evidence, believed } => {
+            log::warn!("{}", missing(*evidence, *believed, who.source));
+        }
     }
 }
 
-fn end(peer: crate::id::PeerId, address: &str, ended: &Ended) {
+fn tell_end(ended: &Ended, who: &Who) {
     let Ended { channel, why, lasted, traffic } = ended;
     let secs = (lasted.as_secs_f64() * 10.0).round() / 10.0;
-    log::info!(
-        peer:%, address:%, channel, reason = why.label(), secs,
-        messages_in = traffic.messages_in, bytes_in = traffic.bytes_in,
-        messages_out = traffic.messages_out, bytes_out = traffic.bytes_out;
-        "ended"
-    );
+    let pairs = [
+        ("channel", (**channel).into()),
+        ("reason", why.label().into()),
+        ("secs", secs.into()),
+        ("messages_in", traffic.messages_in.into()),
+        ("bytes_in", traffic.bytes_in.into()),
+        ("messages_out", traffic.messages_out.into()),
+        ("bytes_out", traffic.bytes_out.into()),
+    ];
+    who.say("ended", &pairs);
+}
+
+/// A peer, as a line names it.
+struct Who {
+    peer: String,
+    /// The client, without a port.
+    source: address::Source,
+    address: String,
+    via: Option<String>,
+}
+
+type Pair<'v> = (&'static str, Value<'v>);
+
+impl Who {
+    /// `end` is the other end of the connection, with its port.
+    fn new(peer: PeerId, caller: Caller, end: String) -> Self {
+        let peer = peer.to_string();
+        if caller.real == caller.via {
+            Self { peer, source: caller.real, address: end, via: None }
+        } else {
+            let address = caller.real.to_string();
+            Self { peer, source: caller.real, address, via: Some(end) }
+        }
+    }
+
+    fn say(&self, text: &str, pairs: &[Pair<'_>]) {
+        if Level::Info > log::max_level() {
+            return;
+        }
+        let line = Line { who: self, pairs };
+        let mut record = Record::builder();
+        record.level(Level::Info).target(module_path!()).module_path(Some(module_path!())).key_values(&line);
+        log::logger().log(&record.args(format_args!("{text}")).build());
+    }
+}
+
+/// The pairs of a line: who, and what else. The macros of `log` know no pair that only some lines have.
+struct Line<'l> {
+    who: &'l Who,
+    pairs: &'l [Pair<'l>],
+}
+
+impl Source for Line<'_> {
+    fn visit<'k>(&'k self, visitor: &mut dyn VisitSource<'k>) -> Result<(), log::kv::Error> {
+        let Who { peer, address, via, .. } = self.who;
+        visitor.visit_pair(Key::from_str("peer"), peer.as_str().into())?;
+        visitor.visit_pair(Key::from_str("address"), address.as_str().into())?;
+        if let Some(via) = via {
+            visitor.visit_pair(Key::from_str("via"), via.as_str().into())?;
+        }
+        self.pairs.iter().try_for_each(|(key, value)| visitor.visit_pair(Key::from_str(key), value.clone()))
+    }
+}
+
+/// What to do about a proxy that names no client.
+fn missing(evidence: Evidence, believed: RealIpHeader, from: address::Source) -> String {
+    let believed_name = believed.name();
+    let seen = match evidence {
+        Evidence::Other(other) => format!("with {}", other.name()),
+        Evidence::Field(name) => format!("with {name}"),
+        Evidence::Host => "for a host that is not this machine".to_owned(),
+    };
+    let or = match evidence {
+        Evidence::Other(other) => {
+            format!(", or set real_ip_header = \"{}\" if the proxy writes that field itself", other.name())
+        }
+        Evidence::Field(_) | Evidence::Host => String::new(),
+    };
+    format!(
+        "a proxy seems to be in front ({from} asks {seen}), and no {believed_name} says for whom: there are no limits per \
+         address, and the log shows the proxy, until the proxy sends it. In nginx: proxy_set_header {believed_name} \
+         {};{or}",
+        nginx_value(believed)
+    )
+}
+
+fn nginx_value(header: RealIpHeader) -> &'static str {
+    match header {
+        RealIpHeader::XForwardedFor => "$proxy_add_x_forwarded_for",
+        RealIpHeader::XRealIp => "$remote_addr",
+        RealIpHeader::Forwarded => "\"for=$remote_addr\"",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::IpAddr;
+
+    fn line(caller: Caller) -> String {
+        let who = Who::new(PeerId::from_word(7), caller, "127.0.0.1:55".into());
+        let mut words = String::new();
+        struct Words<'w>(&'w mut String);
+        impl<'k> VisitSource<'k> for Words<'_> {
+            fn visit_pair(&mut self, key: Key<'k>, value: Value<'k>) -> Result<(), log::kv::Error> {
+                self.0.push_str(&format!("{key}={value} "));
+                Ok(())
+            }
+        }
+        Line { who: &who, pairs: &[("a", 1.into())] }.visit(&mut Words(&mut words)).unwrap();
+        words
+    }
+
+    #[test]
+    fn a_client_is_named_and_its_proxy_where_there_is_one() {
+        let via = IpAddr::from([127, 0, 0, 1]).into();
+        let real = IpAddr::from([203, 0, 113, 7]).into();
+        assert_eq!(line(Caller::direct(via)), "peer=7.0 address=127.0.0.1:55 a=1 ");
+        assert_eq!(line(Caller { real, via }), "peer=7.0 address=203.0.113.7 via=127.0.0.1:55 a=1 ");
+    }
+
+    #[test]
+    fn what_to_do_about_a_silent_proxy_is_one_line_that_names_the_field() {
+        let table = [
+            (Evidence::Host, RealIpHeader::XForwardedFor, "X-Forwarded-For $proxy_add_x_forwarded_for;"),
+            (Evidence::Field("Via"), RealIpHeader::XRealIp, "proxy_set_header X-Real-IP $remote_addr;"),
+            (
+                Evidence::Other(RealIpHeader::XRealIp),
+                RealIpHeader::XForwardedFor,
+                "real_ip_header = \"X-Real-IP\"",
+            ),
+        ];
+        assert!(!table.is_empty());
+        for (evidence, believed, words) in table {
+            let told = missing(evidence, believed, address::Source::Unix);
+            assert!(told.contains(words) && told.contains("unix:") && told.lines().count() == 1, "{told}");
+        }
+    }
 }

@@ -51,6 +51,9 @@ pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
         ("reads deferred".into(), counters.deferred),
         ("close deadlines".into(), counters.close_timeouts),
         ("refused abandoned".into(), counters.refused("abandoned")),
+        ("refused address_connections".into(), counters.refused("address_connections")),
+        ("refused address_rate".into(), counters.refused("address_rate")),
+        ("addresses ignored".into(), counters.ignored_addresses),
     ]);
     all
 }

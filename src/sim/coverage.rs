@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use super::{client::End, core, world::World};
 
 /// What must have happened at least once in an ordinary run, as clients saw it or as the core counted it.
-const WANTED: [&str; 46] = [
+const WANTED: [&str; 51] = [
     "refused 400",
     "refused 405",
     "refused 408",
     "refused 414",
     "refused 426",
+    "refused 429",
     "refused 431",
     "refused 503",
     "refused 505",
@@ -52,6 +53,10 @@ const WANTED: [&str; 46] = [
     "reloads",
     "ended with a reset",
     "refused abandoned",
+    "refused address_connections",
+    "refused address_rate",
+    "addresses ignored",
+    "clients named",
 ];
 
 /// How often each thing happened.
@@ -69,6 +74,7 @@ impl Coverage {
     pub(super) fn add(&mut self, world: &World) {
         self.count("turns", world.turns);
         self.count("clients", world.clients.len() as u64);
+        self.count("clients named", world.named);
         self.count("messages published", world.book.published());
         self.count("messages delivered", world.book.deliveries);
         self.count("gaps seen", world.book.missed());

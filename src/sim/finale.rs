@@ -1,6 +1,6 @@
 //! The end of a world: the faults stop, what is due must arrive, everybody leaves, and nothing may stay behind.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     client::{End, Kind, Leave, Wish},
@@ -166,6 +166,22 @@ impl World {
         is_good && !gone_before && client.status == Some(101) && self.net.sockets[number].refused == 0
     }
 
+    /// No address was let in more often than its rate allows.
+    fn check_handshakes(&self) -> Result<(), String> {
+        let rate = u64::from(self.plan.limits.handshakes_per_address_per_sec);
+        let most = rate * (5 + self.now.as_secs() + 1);
+        let mut joined = BTreeMap::<_, u64>::new();
+        for (client, road) in self.clients.iter().zip(&self.roads) {
+            if let Some(address) = road.client().filter(|_| client.status == Some(101)) {
+                *joined.entry(address).or_default() += 1;
+            }
+        }
+        match joined.into_iter().find(|(_, joined)| rate > 0 && *joined > most) {
+            Some((address, joined)) => Err(format!("law 9: {joined} handshakes of {address}, of {most}")),
+            None => Ok(()),
+        }
+    }
+
     /// No peer, no channel, no memory, no timer, nobody uncounted.
     pub(super) fn check_nothing_is_left(&mut self) -> Result<(), String> {
         let counters = core::counters(&self.core);
@@ -177,6 +193,7 @@ impl World {
             let counted = counters.skipped_messages;
             return Err(format!("law 8: {} messages missed, {counted} counted", self.book.missed()));
         }
+        self.check_handshakes()?;
         core::residue(&self.core)?;
         self.run_until("the last timers run out", |world| match world.core.next_deadline() {
             Some(_) => Err("a timer is left".into()),

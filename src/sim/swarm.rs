@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) turn_most: Duration,
     /// How long the relay has been running when the first client comes.
     pub(super) age: Duration,
+    /// How many addresses there are, if any client has one.
+    pub(super) addresses: usize,
     /// How often the relay is given other limits, in thousandths of all steps.
     pub(super) reloads: u32,
     /// The end comes with the relay's shutdown.
@@ -82,7 +84,7 @@ impl Plan {
             _ => Width::Default,
         };
         let crowd = width == Width::Default && rng.chance(20);
-        let limits = limits(width, rng);
+        let mut limits = limits(width, rng);
         let mut kinds = vec![Kind::Honest; 2];
         kinds.extend(KINDS.into_iter().filter(|_| rng.chance(350)));
         let words = match width {
@@ -92,7 +94,7 @@ impl Plan {
             Width::Default => rng.between(1, 150),
         };
         let most = if width == Width::Tiny { 300 } else { 100_000 };
-        Self {
+        let mut plan = Self {
             width,
             faults: faults(rng),
             channels: rng.pick(&[1, 1, 2, 3]),
@@ -110,8 +112,16 @@ impl Plan {
             stuck_stay: rng.chance(500),
             age: age(rng),
             reloads: if rng.chance(250) { rng.pick(&[2, 20]) } else { 0 },
-            limits,
+            addresses: 0,
+            limits: limits.clone(),
+        };
+        if rng.chance(300) {
+            plan.addresses = rng.pick(&[1, 2, 4]);
+            limits.max_connections_per_address = rng.pick(&[0, 1, 2, 64]);
+            limits.handshakes_per_address_per_sec = rng.pick(&[0, 1, 20]);
+            plan.limits = limits;
         }
+        plan
     }
 
     /// A world without faults and with these limits, for the directed cases.
@@ -132,6 +142,7 @@ impl Plan {
             laziness: 0,
             turn_most: Duration::from_micros(10),
             age: Duration::ZERO,
+            addresses: 0,
             reloads: 0,
             drains: false,
             stuck_stay: false,
@@ -212,6 +223,8 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         echo: rng.chance(250),
         max_connections: rng.pick(&[2, 5, 10_000, 10_000, 10_000, 10_000]),
         max_handshakes: rng.pick(&[1, 3, 1024, 1024, 1024, 1024]),
+        max_connections_per_address: 0,
+        handshakes_per_address_per_sec: 0,
         max_message,
         max_frames: rng.pick(&[1, 2, 8, 64, 4096]),
         control_frames_per_sec: rng.pick(&[4, 10]),

@@ -38,6 +38,8 @@ pub(super) struct Case<'a> {
     pub(super) socket: &'a Socket,
     pub(super) fortune: &'a Fortune,
     pub(super) limits: &'a Limits,
+    /// It counts under an address, and there is a limit for that.
+    pub(super) is_limited: bool,
     pub(super) now: Duration,
     /// The clock has jumped: time has run out within messages that nobody could finish.
     pub(super) jumped: bool,
@@ -84,6 +86,7 @@ impl Case<'_> {
 
     fn is_fair_refusal(&self, status: u16) -> bool {
         match status {
+            429 => self.is_limited,
             503 => self.fortune.crowded || self.fortune.drained,
             408 => {
                 self.age() >= self.limits.handshake_timeout
@@ -143,7 +146,9 @@ impl Case<'_> {
         // Closed for memory, it is owed what was accepted before, which may take longer than a close where little
         // passes at a time.
         let owed = self.is_input_scarce() && self.socket.is_narrow();
-        *cut || *turned_away || self.was_slow() || !reads_all || talks_on || owed
+        // Too many of its address were being told so already.
+        let is_dropped = self.is_limited && self.client.status.is_none();
+        *cut || *turned_away || is_dropped || self.was_slow() || !reads_all || talks_on || owed
     }
 
     /// Deadlines that must have struck by now, for a connection whose socket never refused anything.

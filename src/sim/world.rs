@@ -4,7 +4,7 @@
 //! relay says that it has nothing to do; else the next turn follows at once.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use super::{
     liar,
     net::{Edge, Net, Phase, SimLink},
     rng::Rng,
+    road::Road,
     swarm::Plan,
     trace::Note,
     verdict::{Case, Fortune},
@@ -31,6 +32,10 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) clients: Vec<Client>,
     pub(super) fortunes: Vec<Fortune>,
+    /// Turns' ends at which a peer was known by what a proxy had said.
+    pub(super) named: u64,
+    /// How each client comes.
+    pub(super) roads: Vec<Road>,
     pub(super) book: Book,
     pub(super) plan: Plan,
     pub(super) rng: Rng,
@@ -71,6 +76,8 @@ impl World {
             net,
             clients: Vec::new(),
             fortunes: Vec::new(),
+            named: 0,
+            roads: Vec::new(),
             book: Book::new(plan.channels, plan.limits.echo, skips),
             limits: plan.limits.clone(),
             reloads: 0,
@@ -96,7 +103,14 @@ impl World {
     pub(super) fn join(&mut self, kind: Kind, channel: usize, habits: Habits, down: usize) -> usize {
         let up = self.plan.up_most;
         let number = self.net.connect(up, down);
-        self.clients.push(Client::new(number, kind, channel, habits, self.rng.fork()));
+        let mut client = Client::new(number, kind, channel, habits, self.rng.fork());
+        let road = match self.plan.addresses {
+            0 => Road::silent(),
+            addresses => Road::draw(addresses, &mut self.rng),
+        };
+        client.ask(road.carry(&client.out), true);
+        self.clients.push(client);
+        self.roads.push(road);
         self.fortunes.push(Fortune::default());
         self.book.enter();
         self.arrivals.push_back(number);
@@ -163,7 +177,7 @@ impl World {
             Kind::BadAsker => {
                 let mut table = liar::bad_requests(&super::client::path(channel));
                 let (name, request, statuses) = table.swap_remove(self.rng.below(table.len()));
-                client.ask(request.into_bytes(), false);
+                client.ask(self.roads[number].carry(request.as_bytes()), false);
                 client.breach = Some((name, statuses));
             }
             Kind::Mute => client.ask(Vec::new(), false),
@@ -229,6 +243,7 @@ impl World {
         Case {
             client: &self.clients[number],
             socket: &self.net.sockets[number],
+            is_limited: self.roads[number].client().is_some() && self.plan.limits.limits_addresses(),
             fortune: &self.fortunes[number],
             limits: &self.plan.limits,
             now: self.now,
@@ -282,7 +297,7 @@ impl World {
         let fortune = &mut self.fortunes[number];
         fortune.crowded = crowded;
         fortune.drained |= self.drained;
-        match self.core.open(SimLink(number), now) {
+        match self.core.open(SimLink(number), self.roads[number].arrival(), now) {
             Ok(id) => {
                 fortune.opened_at = Some(self.now);
                 self.book.names.insert(id, number);
@@ -347,6 +362,7 @@ impl World {
         }
         self.full = core::over_hold(&self.core);
         self.place()?;
+        self.check_callers()?;
         let now = self.clock();
         if self.audit_every > 0 && self.turns.is_multiple_of(self.audit_every) {
             core::audit(&self.core)?;
@@ -375,19 +391,46 @@ impl World {
         }
     }
 
-    /// Notes who has joined, and that the limit on peers holds.
+    /// Notes who has joined, and that the limits on peers hold.
     fn place(&mut self) -> Result<(), String> {
         let mut open = 0;
+        let mut by_client = BTreeMap::<_, usize>::new();
         for number in &self.living {
             let (client, socket) = (&self.clients[*number], &self.net.sockets[*number]);
             let asked = client.head_len > 0 && socket.consumed >= client.head_len;
-            open += usize::from(asked && client.status == Some(101) && !socket.buried);
+            let is_open = asked && client.status == Some(101) && !socket.buried;
+            open += usize::from(is_open);
+            if let Some(client) = self.roads[*number].client().filter(|_| is_open) {
+                *by_client.entry(client).or_default() += 1;
+            }
             if !self.book.is_placed(*number) {
                 self.book.place(client, asked, socket.written > 0);
             }
         }
         if open > self.plan.limits.max_connections {
             return Err(format!("law 9: {open} peers are open"));
+        }
+        let most = self.plan.limits.max_connections_per_address;
+        if let Some((client, open)) = by_client.iter().find(|(_, open)| most > 0 && **open > most) {
+            return Err(format!("law 9: {open} peers of {client} are open, of {most}"));
+        }
+        Ok(())
+    }
+
+    /// Whoever is open is known by its own address, whatever was said on the way.
+    fn check_callers(&mut self) -> Result<(), String> {
+        if self.plan.addresses == 0 {
+            return Ok(());
+        }
+        for number in &self.living {
+            let (client, socket) = (&self.clients[*number], &self.net.sockets[*number]);
+            let caller = socket.name.and_then(|id| self.core.address_of(id));
+            let (Some(caller), Some(101)) = (caller, client.status) else { continue };
+            let road = &self.roads[*number];
+            self.named += u64::from(caller.real != caller.via);
+            if caller.real != road.real() {
+                return Err(format!("client {number} is known as {}, on {road:?}", caller.real));
+            }
         }
         Ok(())
     }

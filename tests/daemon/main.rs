@@ -9,6 +9,8 @@ mod raw;
 /// The binary on a free port, and raw clients.
 mod support;
 
+/// Who a client is, and how many of one address may come.
+mod addresses;
 /// What operators and monitors are answered, and the program that asks.
 mod admin;
 /// Every status, every close code, and the counter of each.

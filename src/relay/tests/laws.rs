@@ -27,7 +27,7 @@ fn nothing_is_written_before_deliver() {
     let ids = (0..5).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
     // Everybody's first ping is due by then.
     let later = now + relay.limits.ping_interval;
-    let newcomers = [(); 2].map(|()| relay.open(Link::default(), later).unwrap());
+    let newcomers = [(); 2].map(|()| open(&mut relay, later).unwrap());
     say(&mut relay, newcomers[0], REQUEST);
     say(&mut relay, newcomers[1], b"\x16\x03\x01");
     say(&mut relay, ids[0], &masked(0x82, b"message"));

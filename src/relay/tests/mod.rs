@@ -1,5 +1,6 @@
 //! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
+mod addresses;
 mod laws;
 mod limits;
 mod rfc;
@@ -10,6 +11,7 @@ mod times;
 
 use super::{REFUSAL_SLOTS, Relay};
 use crate::{
+    address::Source,
     counters::Disconnect,
     frame::PING_FRAME,
     id::PeerId,
@@ -65,7 +67,8 @@ impl Wire<Link> for Ends {
     }
 }
 
-const REQUEST: &[u8] = b"GET /room HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+const REQUEST: &[u8] =
+    b"GET /room HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn say(relay: &mut Relay<Link>, id: PeerId, bytes: &[u8]) {
@@ -107,12 +110,17 @@ fn settle(relay: &mut Relay<Link>, now: Instant) {
     panic!("busy for a thousand turns");
 }
 
+/// A connection over a unix socket, to whom no limit per address holds.
+fn open(relay: &mut Relay<Link>, now: Instant) -> Result<PeerId, Link> {
+    relay.open(Link::default(), Source::Unix.into(), now)
+}
+
 fn join(relay: &mut Relay<Link>, now: Instant) -> PeerId {
     join_at(relay, "/room", now)
 }
 
 fn join_at(relay: &mut Relay<Link>, path: &str, now: Instant) -> PeerId {
-    let id = relay.open(Link::default(), now).unwrap();
+    let id = open(relay, now).unwrap();
     let request = std::str::from_utf8(REQUEST).unwrap().replacen("/room", path, 1);
     say(relay, id, request.as_bytes());
     turn(relay, now);
@@ -302,8 +310,8 @@ fn first_pings_are_spread_over_the_second_half_of_the_interval() {
 #[test]
 fn the_surplus_is_told_so_until_even_the_slots_for_that_are_used_up() {
     let (mut relay, now) = start_with(Limits { max_connections: 2, ..Limits::default() });
-    let ids = (0..2 + REFUSAL_SLOTS).map(|_| relay.open(Link::default(), now).unwrap()).collect::<Vec<_>>();
-    assert!(relay.open(Link::default(), now).is_err());
+    let ids = (0..2 + REFUSAL_SLOTS).map(|_| open(&mut relay, now).unwrap()).collect::<Vec<_>>();
+    assert!(open(&mut relay, now).is_err());
     turn(&mut relay, now);
     let told = ids.iter().filter(|id| heard(&mut relay, **id).starts_with(b"HTTP/1.1 503 ")).count();
     assert_eq!(told, REFUSAL_SLOTS);

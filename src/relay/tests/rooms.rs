@@ -46,7 +46,7 @@ fn many_busy_pairs_keep_neither_a_crowd_nor_newcomers_waiting() {
     let crowd = (0..100).map(|_| join_at(&mut relay, "/crowd", now)).collect::<Vec<_>>();
     let pairs = (0..50).flat_map(|n| [(); 2].map(|()| format!("/pair{n}")));
     let pairs = pairs.map(|path| join_at(&mut relay, &path, now)).collect::<Vec<_>>();
-    let newcomers = (0..100).map(|_| relay.open(Link::default(), now).unwrap()).collect::<Vec<_>>();
+    let newcomers = (0..100).map(|_| open(&mut relay, now).unwrap()).collect::<Vec<_>>();
     newcomers.iter().for_each(|id| say(&mut relay, *id, REQUEST));
     say(&mut relay, crowd[0], &masked(0x82, b"all"));
     // 300 are due, ten a turn: a fair round has thirty turns.
@@ -120,7 +120,7 @@ fn news_are_told_once_and_those_that_are_too_many_are_counted() {
     relay.bury(drop);
     // A thousand at once, two of them spent.
     for _ in 0..1100 {
-        let id = relay.open(Link::default(), now).unwrap();
+        let id = open(&mut relay, now).unwrap();
         relay.lose(id, now);
         relay.bury(drop);
     }

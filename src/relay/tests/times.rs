@@ -38,7 +38,7 @@ fn scenes() -> Vec<Scene> {
     vec![
         Scene {
             what: "a request that does not come",
-            prepare: |relay, now| relay.open(Link::default(), now).unwrap(),
+            prepare: |relay, now| open(relay, now).unwrap(),
             due: limits.handshake_timeout,
             counter: |relay| relay.counters().refused("handshake_timeout"),
         },

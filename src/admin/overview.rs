@@ -133,7 +133,7 @@ mod tests {
         let text = Overview(&json!({
             "version": "1.2.3", "state": "running", "uptime_secs": 3661, "started_at": "then", "pid": 7,
             "peers": 12, "max_connections": 100, "lag_bytes": 1536, "max_backlog_bytes": 1 << 28,
-            "rates": {"messages_in": 2.5}, "refused": {"method": 0, "version": 2, "upgrade": 40},
+            "rates": {"messages_in": 2.5}, "refused": {"method": 0, "version": 1, "upgrade": 40},
             "disconnects": {"eof": 0},
         }))
         .to_string();
@@ -144,7 +144,7 @@ mod tests {
             "messages         2.5/s in, ? delivered",
             "lag              1.5 KiB at most, ? peers behind, ? at most so far",
             "backlog          ? of 256 MiB",
-            "refused          42\n  upgrade        40\n  version        2\ndisconnects      0\n",
+            "refused          41\n  upgrade        40\n  version        1\ndisconnects      0\n",
         ];
         assert!(!lines.is_empty());
         lines.iter().for_each(|wanted| assert!(text.contains(wanted), "no {wanted:?} in\n{text}"));

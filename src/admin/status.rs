@@ -89,3 +89,62 @@ fn rates_of(rates: &PerSec) -> Value {
 fn mapping(numbers: impl Iterator<Item = (&'static str, u64)>) -> Map<String, Value> {
     numbers.map(|(name, number)| (name.to_owned(), number.into())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
+    fn told(draining: bool) -> Value {
+        let relay = Relay::<()>::new(Limits::default(), 1, std::time::Instant::now());
+        let circumstances = Circumstances {
+            draining,
+            pid: 7,
+            started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            uptime: Duration::from_millis(3999),
+            rates: PerSec { deliveries: 0.26, ..PerSec::default() },
+            accept_troubles: (1, 2),
+            reloads: (3, 4),
+            desk: &Tally::default(),
+        };
+        serde_json::from_str(&body(&relay, &circumstances)).unwrap()
+    }
+
+    #[test]
+    fn what_the_relay_does_not_know_is_told_too() {
+        let value = told(false);
+        let table = [
+            ("/state", json!("running")),
+            ("/pid", json!(7)),
+            ("/started_at", json!("2023-11-14T22:13:20Z")),
+            ("/uptime_secs", json!(3)),
+            ("/rates/deliveries", json!(0.3)),
+            ("/accept_errors", json!(1)),
+            ("/accept_pauses", json!(2)),
+            ("/reloads_ok", json!(3)),
+            ("/reloads_failed", json!(4)),
+            ("/max_backlog_bytes", json!(256 << 20)),
+            ("/refused/abandoned", json!(0)),
+            ("/disconnects/slow_consumer", json!(0)),
+        ];
+        assert!(!table.is_empty());
+        for (path, wanted) in table {
+            assert_eq!(value.pointer(path), Some(&wanted), "{path}");
+        }
+        assert_eq!(told(true)["state"], "draining");
+    }
+
+    #[test]
+    fn the_readme_explains_every_field() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("Fields of `/api/status`").unwrap();
+        let value = told(false);
+        let names = |path: &str| value.pointer(path).unwrap().as_object().unwrap().keys().collect::<Vec<_>>();
+        let fields = [names(""), names("/rates"), names("/admin/refused")].concat();
+        assert!(fields.len() > 30, "{fields:?}");
+        fields
+            .iter()
+            .for_each(|name| assert!(section.contains(&format!("`{name}`")), "{name} is not explained"));
+    }
+}

@@ -243,6 +243,19 @@ fn more_than_sixteen_are_dropped_until_one_has_gone() {
 }
 
 #[test]
+fn the_most_work_of_a_turn_is_that_of_all_visitors_at_once() {
+    let (mut scene, now) = (scene(), now());
+    let ids: Vec<_> = (0..MAX_VISITORS).map(|_| scene.enter(now)).collect();
+    ids.iter().for_each(|id| scene.say(*id, HEALTH.as_bytes()));
+    scene.settle(now);
+    scene.end(ids[0]);
+    scene.settle(now);
+    let most = MAX_VISITORS as u64;
+    let Tally { most_turn_reads, most_turn_writes, read_bytes, .. } = *scene.desk.tally();
+    assert_eq!((most_turn_reads, most_turn_writes, read_bytes), (most, most, most * HEALTH.len() as u64));
+}
+
+#[test]
 fn five_seconds_from_the_accept_it_is_over_and_not_before() {
     let start = now();
     let late = start + PATIENCE;
@@ -310,7 +323,8 @@ fn a_large_answer_leaves_a_piece_a_turn_and_waits_for_room() {
 #[test]
 fn whoever_is_left_is_cut_when_the_house_closes() {
     let (mut scene, now) = (scene(), now());
-    let ids = [scene.enter(now), scene.enter(now)];
+    let ids = [scene.enter(now), scene.enter(now + PATIENCE / 2)];
+    assert_eq!(scene.desk.next_deadline(), Some(now + PATIENCE), "that of who came first");
     scene.say(ids[0], HEALTH.as_bytes());
     scene.settle(now);
     scene.desk.abandon();

@@ -9,6 +9,8 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::{fs::FileTypeExt, net::UnixStream},
     process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 const BOTH: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
@@ -154,6 +156,23 @@ fn the_status_moves_with_what_happens() {
 }
 
 #[test]
+fn what_was_said_is_no_rate_any_more_after_ten_seconds() {
+    let relay = Relay::start(&BOTH);
+    let rate = || number(&status(relay.addresses[1]), "/rates/messages_in");
+    let (mut a, mut b) = (relay.client(), relay.client());
+    for n in 0..30 {
+        relay.relays(&mut a, &mut b, &format!("message {n}"));
+    }
+    until("a rate", || (rate() > 0.0).then_some(()));
+    // Of thirty messages, ever since the start, it would be a while until a tenth is rounded to nothing.
+    let start = Instant::now();
+    while rate() > 0.0 {
+        assert!(start.elapsed() < 4 * PATIENCE, "the rate is still {}", rate());
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
 fn a_lagging_peer_is_in_the_status() {
     let relay = Relay::start(&BOTH);
     let (mut from, _stuck) = (relay.client(), relay.client());
@@ -168,6 +187,19 @@ fn a_lagging_peer_is_in_the_status() {
     assert_eq!(number(&lagging, "/lagging_peers"), 1.0);
     assert!(number(&lagging, "/backlog_bytes") >= number(&lagging, "/lag_bytes"), "{lagging:#}");
     assert!(number(&lagging, "/peak_lag_bytes") >= number(&lagging, "/lag_bytes"), "{lagging:#}");
+}
+
+/// Nothing else wakes the loop.
+#[test]
+fn a_silent_visitor_is_cut_after_five_seconds_in_an_idle_relay() {
+    let relay = Relay::start(&BOTH);
+    let mut silent = TcpStream::connect(relay.addresses[1]).unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = silent.read(&mut [0; 8]).map_err(|error| error.kind());
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+    until("the count", || {
+        (number(&status(relay.addresses[1]), "/admin/refused/admin_timeout") == 1.0).then_some(())
+    });
 }
 
 #[test]
@@ -251,6 +283,19 @@ fn status_says_who_was_tried_and_what_to_do() {
         assert_eq!(said.status.code(), Some(code), "{text}");
         assert!(said.stdout.is_empty() && text.contains(words), "no {words:?} in {text}");
     }
+}
+
+#[test]
+fn status_does_not_wait_for_ever_for_a_relay_that_stands_still() {
+    let relay = Relay::start(&BOTH);
+    let desk = relay.addresses[1].to_string();
+    let file = told_where("admin-still", &[&desk]);
+    relay.signal(Signal::STOP);
+    let said = wsrelayd(&["status", "--config", file.path()]);
+    relay.signal(Signal::CONT);
+    let text = String::from_utf8(said.stderr).unwrap();
+    assert_eq!(said.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("\n  {desk}: no answer within 5 s\n")), "{text}");
 }
 
 #[test]

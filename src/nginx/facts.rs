@@ -121,7 +121,13 @@ impl Facts {
     /// Takes them out of a configuration. Where sockets of the service manager are, of a given name, somebody else has
     /// to know.
     pub fn of(config: &Config, inherited: impl Fn(&str) -> Vec<Address>) -> Self {
-        let loopback = vec![(Ipv4Addr::new(127, 0, 0, 0).into(), 8), (Ipv6Addr::LOCALHOST.into(), 128)];
+        let networks = config.trusted_proxies.networks.iter().map(|one| (one.base(), one.prefix()));
+        let trust = Trust { networks: networks.collect(), unix: config.trusted_proxies.unix };
+        // nginx knows no "any number".
+        let per_address = match config.limits.max_connections_per_address {
+            0 => config.limits.max_connections,
+            most => most,
+        };
         let doors = config.listen.iter().flat_map(|listen| {
             let door = |address| Door { address, proxy_protocol: listen.proxy_protocol };
             addresses(&listen.place, &inherited).into_iter().map(door)
@@ -131,9 +137,9 @@ impl Facts {
             ping_interval: config.limits.ping_interval,
             pong_timeout: config.limits.pong_timeout,
             max_connections: config.limits.max_connections,
-            max_connections_per_address: 64,
-            real_ip_header: "X-Forwarded-For".to_owned(),
-            trust: Trust { networks: loopback, unix: true },
+            max_connections_per_address: per_address,
+            real_ip_header: config.real_ip_header.name().to_owned(),
+            trust,
         }
     }
 

@@ -83,47 +83,73 @@ fn nobody(tree: &Tree, routes: &[Route<'_>], facts: &Facts) -> Finding {
     Finding::note(what).remedy("wsrelayd nginx > /etc/nginx/conf.d/wsrelayd.conf, and edit its server_name")
 }
 
-/// Each client takes two connections, one to each side. A site's file alone says nothing about that.
+/// What of the main file says how much nginx can carry.
+struct Workers<'t> {
+    events: &'t Directive,
+    connections: Option<&'t Directive>,
+    descriptors: Option<&'t Directive>,
+    count: u64,
+    /// Connections of each.
+    each: u64,
+    /// Connections that each has to carry when the relay is full: a client takes two, one to each side.
+    share: u64,
+}
+
+/// A site's file alone says nothing about that.
 fn capacity(top: &[Directive], facts: &Facts, around: Around) -> Vec<Finding> {
-    let Some(events) = top.iter().find(|one| one.name == "events") else { return Vec::new() };
-    let named = |block: &'_ [Directive], name: &str| block.iter().find(|one| one.name == name).cloned();
+    let named = |block: &[Directive], name: &str| block.iter().position(|one| one.name == name);
+    let of = |name: &str| named(top, name).map(|at| &top[at]);
+    let Some(events) = of("events") else { return Vec::new() };
     let inside = events.block.as_deref().unwrap_or_default();
-    let written = named(inside, "worker_connections");
-    let each = written.as_ref().and_then(number).unwrap_or(DEFAULT_WORKER_CONNECTIONS);
-    let workers =
-        named(top, "worker_processes").as_ref().map_or(Some(1), number).or(around.processors).unwrap_or(1);
-    let needed = 2 * facts.max_connections as u64;
-    let mut found = Vec::new();
-    if each * workers < needed {
+    let connections = named(inside, "worker_connections").map(|at| &inside[at]);
+    let count = of("worker_processes").map_or(Some(1), number).or(around.processors).unwrap_or(1).max(1);
+    let workers = Workers {
+        events,
+        connections,
+        descriptors: of("worker_rlimit_nofile"),
+        count,
+        each: connections.and_then(number).unwrap_or(DEFAULT_WORKER_CONNECTIONS),
+        share: (2 * facts.max_connections as u64).div_ceil(count),
+    };
+    workers.connections(facts).into_iter().chain(workers.descriptors()).collect()
+}
+
+impl Workers<'_> {
+    fn connections(&self, facts: &Facts) -> Option<Finding> {
+        let Self { count, each, share, .. } = *self;
+        if each >= share {
+            return None;
+        }
         let what = format!(
-            "nginx: {workers} worker{} with {each} connections carry {} clients at most, and max_connections is {}",
-            if workers == 1 { "" } else { "s" },
-            each * workers / 2,
+            "nginx: {count} worker{} with {each} connections carry {} clients at most, and max_connections is {}",
+            if count == 1 { "" } else { "s" },
+            each.saturating_mul(count) / 2,
             facts.max_connections
         );
-        let line = format!("worker_connections {};", needed.div_ceil(workers.max(1)) + 240);
-        found.push(Finding::warning(what).at(written.as_ref().unwrap_or(events)).remedy(line));
+        let line = format!("worker_connections {};", share + 240);
+        Some(Finding::warning(what).at(self.connections.unwrap_or(self.events)).remedy(line))
     }
-    let limit = named(top, "worker_rlimit_nofile");
-    let descriptors = limit.as_ref().and_then(number).unwrap_or(USUAL_DESCRIPTORS);
-    // A worker needs descriptors for as many connections as it will have, not for as many as it may.
-    let used = each.min(needed.div_ceil(workers.max(1)));
-    if descriptors < used {
-        let what = match limit {
+
+    /// For as many connections as a worker will have, not for as many as it may.
+    fn descriptors(&self) -> Option<Finding> {
+        let used = self.each.min(self.share);
+        let granted = self.descriptors.and_then(number).unwrap_or(USUAL_DESCRIPTORS);
+        if granted >= used {
+            return None;
+        }
+        let what = match self.descriptors {
             Some(_) => {
-                format!("nginx: a worker may open {descriptors} descriptors and has up to {used} connections")
+                format!("nginx: a worker may open {granted} descriptors and has up to {used} connections")
             }
             None => format!(
                 "nginx: a worker has up to {used} connections, and worker_rlimit_nofile is not set: the service's \
                  limit is {USUAL_DESCRIPTORS} on most machines"
             ),
         };
-        let at = limit.as_ref().or(written.as_ref()).unwrap_or(events);
-        found.push(
-            Finding::warning(what).at(at).remedy(format!("worker_rlimit_nofile {};", 2 * used.max(each))),
-        );
+        let at = self.descriptors.or(self.connections).unwrap_or(self.events);
+        let line = format!("worker_rlimit_nofile {};", self.each.max(self.share) + 480);
+        Some(Finding::warning(what).at(at).remedy(line))
     }
-    found
 }
 
 fn number(directive: &Directive) -> Option<u64> {

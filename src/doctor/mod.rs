@@ -13,6 +13,7 @@ mod unit;
 use std::{
     fs,
     io::{ErrorKind, Read},
+    net::SocketAddr,
     path::Path,
     thread,
     time::Duration,
@@ -20,7 +21,7 @@ use std::{
 
 use crate::{
     ask::{Answer, ask},
-    config::{Config, Examination, Machine},
+    config::{Config, Examination, Machine, Place},
     nginx::{self, Facts, MAX_TEXT_BYTES},
 };
 
@@ -50,7 +51,7 @@ pub fn visit(config: &Config, machine: Machine, nginx: Option<&Path>) -> Report 
             .push(Finding::good("configuration: no mistakes, and the machine has the memory for its limits"));
     }
     found.extend(own_descriptors(machine, examination.descriptors()));
-    found.extend(service(&facts, examination.descriptors()));
+    found.extend(service(config, examination.descriptors()));
     found.extend(listeners(config, &facts));
     found.extend(match nginx {
         Some(file) => front_of_file(file, &facts),
@@ -79,16 +80,26 @@ fn sockets() -> String {
     }
 }
 
-fn service(facts: &Facts, descriptors: u64) -> Vec<Finding> {
+fn service(config: &Config, descriptors: u64) -> Vec<Finding> {
     if !has_systemd() {
         return vec![Finding::note("unit: systemd does not run this machine: its units were not looked at")];
     }
     let arguments = ["show", "wsrelayd.service", "--property", unit::PROPERTIES];
     match ask("systemctl", &arguments, PATIENCE) {
-        Ok(Answer { good: true, said, .. }) => unit::examine(&said, facts, descriptors),
+        Ok(Answer { good: true, said, .. }) => unit::examine(&said, &own_addresses(config), descriptors),
         Ok(answer) => vec![silent("unit: systemctl", answer.complained.trim())],
         Err(error) => vec![silent("unit: systemctl", &error.to_string())],
     }
+}
+
+/// Those that the service opens itself.
+fn own_addresses(config: &Config) -> Vec<SocketAddr> {
+    let all = config.listen.iter().chain(&config.admin);
+    let tcp = all.filter_map(|listen| match listen.place {
+        Place::Tcp(address) => Some(address),
+        _ => None,
+    });
+    tcp.collect()
 }
 
 fn silent(who: &str, why: &str) -> Finding {
@@ -96,20 +107,29 @@ fn silent(who: &str, why: &str) -> Finding {
 }
 
 fn listeners(config: &Config, facts: &Facts) -> Vec<Finding> {
-    let mut found: Vec<_> = facts.doors.iter().map(probe::relay).collect();
     let sockets = sockets();
     let inherited = |name: &str| unit::sockets(&sockets, name);
+    let mut found: Vec<_> = facts.doors.iter().map(probe::relay).collect();
     let admin = config.admin.iter().flat_map(|listen| nginx::addresses(&listen.place, inherited));
     found.extend(admin.map(|address| probe::admin(&address)));
-    let all = config.listen.iter().chain(&config.admin);
-    let unknown = all.filter(|listen| nginx::addresses(&listen.place, inherited).is_empty());
-    found.extend(unknown.map(|listen| {
-        let what =
-            format!("{}: where it is only the service manager knows, and it does not say", listen.place);
-        Finding::note(what)
-            .remedy("look for FileDescriptorName= in the socket units, or run this on the machine itself")
-    }));
+    let handed = config.listen.iter().chain(&config.admin).filter_map(|listen| match &listen.place {
+        Place::Inherited(name) => Some(name),
+        _ => None,
+    });
+    found.extend(handed.flat_map(|name| handed_over(&sockets, name)));
     found
+}
+
+/// What the socket units of a name are, or that there are none.
+fn handed_over(sockets: &str, name: &str) -> Vec<Finding> {
+    if !unit::sockets(sockets, name).is_empty() {
+        return unit::examine_sockets(sockets, name);
+    }
+    let what = format!("systemd:{name}: where it is only the service manager knows, and it names none such");
+    vec![
+        Finding::note(what)
+            .remedy(format!("FileDescriptorName={name} in a socket unit, and systemctl start of it")),
+    ]
 }
 
 fn front_of_file(file: &Path, facts: &Facts) -> Vec<Finding> {

@@ -6,6 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::finding::{Finding, Severity};
+use crate::address::{RealIpHeader, Source};
 use crate::nginx::{Directive, Door, Facts, Route, Target, map_of, words};
 
 /// From this version on nginx speaks HTTP/1.1 to upstreams by itself.
@@ -228,8 +229,9 @@ impl Passage<'_> {
 
     /// Who could say where a client comes from: nobody but nginx.
     fn address(&self) -> Option<Finding> {
-        let name = &self.facts.real_ip_header;
-        let line = format!("proxy_set_header {name} {};", right_value(name));
+        let header = self.facts.real_ip_header;
+        let name = header.name();
+        let line = format!("proxy_set_header {name} {};", right_value(header));
         let Some((value, at)) = self.route.header(name) else {
             let consequence = "what a client claims there is passed on and believed";
             return Some(self.missing_header(name, consequence, &line));
@@ -244,7 +246,7 @@ impl Passage<'_> {
         let is_list = lower.contains("$proxy_add_x_forwarded_for");
         let what = if value.is_empty() {
             format!("sends no {name}: every client has nginx's address for the relay")
-        } else if is_list && !name.eq_ignore_ascii_case("X-Forwarded-For") {
+        } else if is_list && header != RealIpHeader::XForwardedFor {
             format!("puts a list into {name}, which holds one address")
         } else if !lower.contains("addr") && !is_list {
             format!("puts {value} into {name}, where the client's address is expected")
@@ -257,8 +259,8 @@ impl Passage<'_> {
     /// Whether the relay takes nginx's word.
     fn belief(&self) -> Option<Finding> {
         let (is_believed, source) = match (self.target, self.source()) {
-            (Target::Unix(_), _) => (self.facts.trust.unix, "unix:".to_owned()),
-            (_, Some(ip)) => (self.facts.trust.covers(ip), ip.to_string()),
+            (Target::Unix(_), _) => (self.facts.trusted.trusts(Source::Unix), Source::Unix.to_string()),
+            (_, Some(ip)) => (self.facts.trusted.trusts(ip.into()), ip.to_string()),
             _ => return None,
         };
         if is_believed {
@@ -268,7 +270,7 @@ impl Passage<'_> {
             "is not among wsrelayd's trusted_proxies as {source}: the addresses that it tells are not believed, and \
              every client has nginx's"
         );
-        let at = self.route.header(&self.facts.real_ip_header).map_or(self.route.pass, |(_, at)| at);
+        let at = self.route.header(self.facts.real_ip_header.name()).map_or(self.route.pass, |(_, at)| at);
         let finding = Finding { severity: Severity::Warning, ..self.error(&what) };
         Some(
             finding.at(at).remedy(format!("add \"{source}\" to trusted_proxies in wsrelayd's configuration")),
@@ -308,8 +310,8 @@ impl Passage<'_> {
     }
 }
 
-fn right_value(header: &str) -> &'static str {
-    if header.eq_ignore_ascii_case("Forwarded") { "\"for=$remote_addr\"" } else { "$remote_addr" }
+fn right_value(header: RealIpHeader) -> &'static str {
+    if header == RealIpHeader::Forwarded { "\"for=$remote_addr\"" } else { "$remote_addr" }
 }
 
 #[cfg(test)]

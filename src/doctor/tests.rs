@@ -1,7 +1,7 @@
 //! Tests of `doctor`: whole configurations of nginx in `tests/nginx/doctor`, each with exactly what is found in it.
 
 use super::*;
-use crate::config::Place;
+use crate::{address::RealIpHeader, config::Place};
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 
@@ -53,15 +53,15 @@ fn everything_that_is_wrong_with_an_nginx_is_found_and_nothing_else() {
 #[test]
 fn the_printed_configuration_is_found_good() {
     for listen in ["127.0.0.1:9310", "0.0.0.0:1", "[::1]:2", "unix:/r", "proxy"] {
-        for header in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
+        for header in RealIpHeader::ALL {
             let mut one: crate::config::Listen =
                 listen.parse::<Place>().unwrap_or(Place::Unix("/p".into())).into();
             one.proxy_protocol = listen == "proxy";
             let facts = Facts::of(&Config { listen: vec![one], ..Config::default() }, |_| Vec::new());
-            let facts = Facts { real_ip_header: header.to_owned(), ..facts };
+            let facts = Facts { real_ip_header: header, ..facts };
             let report = Report(examine(&nginx::render(&facts), "f", &facts, Around::default()));
-            assert!(report.to_string().ends_with("0 errors, 0 warnings\n"), "{listen} {header}: {report}");
-            assert!(report.to_string().starts_with("ok "), "{listen} {header}: {report}");
+            assert!(report.to_string().ends_with("0 errors, 0 warnings\n"), "{listen} {header:?}: {report}");
+            assert!(report.to_string().starts_with("ok "), "{listen} {header:?}: {report}");
         }
     }
 }

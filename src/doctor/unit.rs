@@ -3,31 +3,48 @@
 //!
 //! Pure: from what `systemctl show` says to findings.
 
-use std::{net::IpAddr, path::Path};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use super::finding::Finding;
-use crate::nginx::{Address, Facts, is_within};
+use crate::{address::Network, nginx::Address};
 
 /// What is asked of the service.
-pub(super) const PROPERTIES: &str = "LoadState,LimitNOFILE,IPAddressDeny,IPAddressAllow";
+pub(super) const PROPERTIES: &str = "LoadState,ActiveState,Result,LimitNOFILE,IPAddressDeny,IPAddressAllow";
 
 /// What is asked of the sockets.
-pub(super) const SOCKET_PROPERTIES: &str = "Listen,FileDescriptorName";
+pub(super) const SOCKET_PROPERTIES: &str = "Id,Listen,FileDescriptorName,IPAddressDeny,IPAddressAllow";
 
 /// A value of `systemctl show`.
 fn value<'t>(said: &'t str, name: &str) -> Option<&'t str> {
     said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// What the service's unit does to the relay. `descriptors` are what the configuration needs.
-pub(super) fn examine(said: &str, facts: &Facts, descriptors: u64) -> Vec<Finding> {
+/// What the service's unit does to the relay, which opens `own` itself. `descriptors` are what the configuration needs.
+pub(super) fn examine(said: &str, own: &[SocketAddr], descriptors: u64) -> Vec<Finding> {
     if value(said, "LoadState") != Some("loaded") {
         return vec![
             Finding::note("unit: there is no wsrelayd.service here")
                 .remedy("install the package, or the unit by hand"),
         ];
     }
-    limit(said, descriptors).into_iter().chain(dropped(said, facts)).collect()
+    let dropped = own.iter().filter_map(|&address| dropped(said, "wsrelayd.service", address));
+    limit(said, descriptors).into_iter().chain(failed(said)).chain(dropped).collect()
+}
+
+/// What the units of the sockets of a name do to them: for these, the list of the service says nothing.
+pub(super) fn examine_sockets(said: &str, name: &str) -> Vec<Finding> {
+    let found = units(said, name).flat_map(|unit| {
+        let id = value(unit, "Id").unwrap_or("the socket unit");
+        let tcp = addresses(unit).filter_map(|address| match address {
+            Address::Tcp(address) => Some(address),
+            Address::Unix(_) => None,
+        });
+        tcp.filter_map(move |address| dropped(unit, id, address))
+    });
+    found.collect()
 }
 
 /// More than fits makes the service refuse to start, or lower a default.
@@ -42,44 +59,52 @@ fn limit(said: &str, needed: u64) -> Option<Finding> {
     })
 }
 
-/// Packets that the unit's list drops, without a word to anybody.
-fn dropped(said: &str, facts: &Facts) -> Vec<Finding> {
-    let [denied, allowed] =
-        ["IPAddressDeny", "IPAddressAllow"].map(|name| networks(value(said, name).unwrap_or_default()));
-    let covers =
-        |list: &[(IpAddr, u8)], ip: IpAddr| list.iter().any(|&(network, bits)| is_within(ip, network, bits));
-    let doors = facts.doors.iter().filter_map(|door| match door.address {
-        Address::Tcp(address) if !address.ip().is_loopback() => Some(address),
-        _ => None,
-    });
-    // Who connects from another machine has an address of the listener's kind; none of them is allowed by a list that
-    // does not even have the listener's own.
-    let shut = doors.filter(|address| covers(&denied, address.ip()) && !covers(&allowed, address.ip()));
-    let finding = |address| {
-        let what = format!(
-            "unit: wsrelayd.service has IPAddressDeny=, and what comes to {address} from other machines is dropped \
-             without a word"
-        );
-        Finding::error(what)
-            .remedy("systemctl edit wsrelayd.service: [Service] IPAddressAllow= and the networks of your clients or proxies")
-    };
-    shut.map(finding).collect()
+/// A service that has given up, or that starts again and again.
+fn failed(said: &str) -> Option<Finding> {
+    let [state, result] = ["ActiveState", "Result"].map(|name| value(said, name).unwrap_or_default());
+    let is_lost = state == "failed" || (state == "activating" && result != "success");
+    is_lost.then(|| {
+        Finding::error(format!("unit: wsrelayd.service does not stay up ({state}, {result})"))
+            .remedy("journalctl -u wsrelayd -n 20 says why")
+    })
 }
 
-/// `127.0.0.0/8 ::1/128`
-fn networks(list: &str) -> Vec<(IpAddr, u8)> {
-    let one = |word: &str| {
-        let (ip, bits) = word.split_once('/')?;
-        Some((ip.parse().ok()?, bits.parse().ok()?))
-    };
-    list.split_whitespace().filter_map(one).collect()
+/// Packets that a unit's list drops, without a word to anybody: everything but what stays on this machine.
+fn dropped(said: &str, unit: &str, address: SocketAddr) -> Option<Finding> {
+    let listed = |name| value(said, name).unwrap_or_default().split_whitespace();
+    let mut denied = listed("IPAddressDeny").filter_map(|one| one.parse::<Network>().ok());
+    let is_elsewhere = |one: &str| base(one).is_some_and(|ip| !ip.is_loopback());
+    let is_shut =
+        denied.any(|network| network.contains(address.ip())) && !listed("IPAddressAllow").any(is_elsewhere);
+    if address.ip().is_loopback() || !is_shut {
+        return None;
+    }
+    let what = format!(
+        "unit: {unit} has IPAddressDeny=, and what comes to {address} from other machines is dropped without a word"
+    );
+    Some(Finding::error(what).remedy(format!(
+        "systemctl edit {unit}: IPAddressAllow= and the networks of your clients or proxies"
+    )))
 }
 
-/// Where the sockets of a name are, out of what `systemctl show '*.socket'` says: a paragraph for each unit.
+/// Of `127.0.0.0/8` or `::1/128`.
+fn base(network: &str) -> Option<IpAddr> {
+    network.split('/').next()?.parse().ok()
+}
+
+/// Where the sockets of a name are, out of what `systemctl show '*.socket'` says.
 pub(super) fn sockets(said: &str, name: &str) -> Vec<Address> {
-    let own = said.split("\n\n").filter(|unit| value(unit, "FileDescriptorName") == Some(name));
-    let listen = own.flat_map(|unit| unit.lines().filter_map(|line| line.strip_prefix("Listen=")));
-    listen.filter_map(|line| address(line.strip_suffix(" (Stream)")?)).collect()
+    units(said, name).flat_map(addresses).collect()
+}
+
+/// A paragraph for each unit.
+fn units<'t>(said: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
+    said.split("\n\n").filter(move |unit| value(unit, "FileDescriptorName") == Some(name))
+}
+
+fn addresses(unit: &str) -> impl Iterator<Item = Address> {
+    let listen = unit.lines().filter_map(|line| line.strip_prefix("Listen=")?.strip_suffix(" (Stream)"));
+    listen.filter_map(address)
 }
 
 fn address(text: &str) -> Option<Address> {
@@ -92,31 +117,25 @@ fn address(text: &str) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, doctor::Severity};
-
-    fn facts(listen: &str) -> Facts {
-        let listen = vec![listen.parse::<crate::config::Place>().unwrap().into()];
-        Facts::of(&Config { listen, ..Config::default() }, |_| Vec::new())
-    }
+    use crate::doctor::Severity;
 
     #[test]
     fn a_unit_that_drops_what_comes_is_found() {
-        let shut = "LoadState=loaded\nLimitNOFILE=65536\nIPAddressAllow=127.0.0.0/8 ::1/128\nIPAddressDeny=::/0 0.0.0.0/0\n";
+        let shut = "LoadState=loaded\nLimitNOFILE=65536\nIPAddressAllow=127.0.0.0/8 ::1/128\n\
+                    IPAddressDeny=::/0 0.0.0.0/0\n";
         let wide = "LoadState=loaded\nLimitNOFILE=65536\nIPAddressAllow=\nIPAddressDeny=\n";
-        let partly =
-            "LoadState=loaded\nLimitNOFILE=65536\nIPAddressAllow=10.0.0.0/8\nIPAddressDeny=0.0.0.0/0\n";
+        let partly = "LoadState=loaded\nLimitNOFILE=65536\nIPAddressAllow=127.0.0.0/8 10.0.0.0/8\nIPAddressDeny=0.0.0.0/0\n";
         let table = [
             (shut, "127.0.0.1:1", Severity::Good),
             (shut, "0.0.0.0:1", Severity::Error),
             (shut, "[2001:db8::1]:1", Severity::Error),
-            (shut, "unix:/r", Severity::Good),
             (wide, "0.0.0.0:1", Severity::Good),
-            (partly, "10.1.1.1:1", Severity::Good),
-            (partly, "11.1.1.1:1", Severity::Error),
+            (partly, "0.0.0.0:1", Severity::Good),
+            (partly, "11.1.1.1:1", Severity::Good),
         ];
         assert!(!table.is_empty());
         for (said, listen, expected) in table {
-            let found = examine(said, &facts(listen), 10_080);
+            let found = examine(said, &[listen.parse().unwrap()], 10_080);
             assert_eq!(
                 found.iter().map(|finding| finding.severity).max(),
                 Some(expected),
@@ -127,21 +146,46 @@ mod tests {
 
     #[test]
     fn too_few_descriptors_are_told_with_the_number() {
-        let found = examine("LoadState=loaded\nLimitNOFILE=1024\n", &facts("[::1]:1"), 10_080);
+        let found = examine("LoadState=loaded\nLimitNOFILE=1024\n", &[], 10_080);
         assert_eq!(found[0].severity, Severity::Error);
         assert!(found[0].remedy.as_ref().unwrap().ends_with("LimitNOFILE=10080"));
-        assert_eq!(examine("LoadState=not-found\n", &facts("[::1]:1"), 1)[0].severity, Severity::Note);
+        assert_eq!(examine("LoadState=not-found\n", &[], 1)[0].severity, Severity::Note);
     }
 
     #[test]
+    fn a_service_that_has_failed_is_told() {
+        let table = [
+            ("active", "success", 0),
+            ("inactive", "success", 0),
+            ("failed", "exit-code", 1),
+            ("activating", "exit-code", 1),
+        ];
+        assert!(!table.is_empty());
+        for (state, result, count) in table {
+            let said = format!("LoadState=loaded\nActiveState={state}\nResult={result}\n");
+            assert_eq!(examine(&said, &[], 1).len(), count, "{said}");
+        }
+    }
+
+    const SOCKETS: &str = "Id=a.socket\nListen=0.0.0.0:1 (Stream)\nFileDescriptorName=a\nIPAddressAllow=127.0.0.0/8\n\
+                           IPAddressDeny=::/0 0.0.0.0/0\n\nId=b.socket\nListen=/run/r.sock (Stream)\n\
+                           Listen=[::1]:2 (Stream)\nListen=/run/d (Datagram)\nFileDescriptorName=relay\n";
+
+    #[test]
     fn sockets_are_found_by_their_names() {
-        let said = "FileDescriptorName=a\nListen=127.0.0.1:1 (Stream)\n\n\
-                    Listen=/run/r.sock (Stream)\nListen=[::1]:2 (Stream)\nListen=/run/d (Datagram)\nFileDescriptorName=relay\n";
-        assert_eq!(
-            sockets(said, "relay"),
-            [Address::Unix("/run/r.sock".into()), Address::Tcp("[::1]:2".parse().unwrap())]
+        let both = [Address::Unix("/run/r.sock".into()), Address::Tcp("[::1]:2".parse().unwrap())];
+        assert_eq!(sockets(SOCKETS, "relay"), both);
+        assert_eq!(sockets(SOCKETS, "a"), [Address::Tcp("0.0.0.0:1".parse().unwrap())]);
+        assert_eq!(sockets(SOCKETS, "b"), []);
+    }
+
+    #[test]
+    fn for_a_socket_that_is_handed_over_its_own_unit_counts() {
+        let found = examine_sockets(SOCKETS, "a");
+        assert!(
+            found.len() == 1 && found[0].what.starts_with("unit: a.socket has IPAddressDeny="),
+            "{found:?}"
         );
-        assert_eq!(sockets(said, "a"), [Address::Tcp("127.0.0.1:1".parse().unwrap())]);
-        assert_eq!(sockets(said, "b"), []);
+        assert_eq!(examine_sockets(SOCKETS, "relay"), []);
     }
 }

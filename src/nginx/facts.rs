@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crate::config::{Config, Place};
+use crate::{
+    address::{RealIpHeader, Trusted},
+    config::{Config, Place},
+};
 
 /// Where the relay is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,33 +74,6 @@ pub struct Door {
     pub proxy_protocol: bool,
 }
 
-/// Whose word about a client's address is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trust {
-    /// Networks: an address and how many of its first bits count.
-    pub networks: Vec<(IpAddr, u8)>,
-    /// Whoever comes over a unix socket.
-    pub unix: bool,
-}
-
-impl Trust {
-    /// Whether a proxy of this address is believed.
-    pub fn covers(&self, ip: IpAddr) -> bool {
-        self.networks.iter().any(|&(network, bits)| is_within(ip, network, bits))
-    }
-}
-
-/// Whether the first `bits` of both are the same.
-pub(crate) fn is_within(ip: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let (a, b, width) = match (ip, network) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
-        _ => return false,
-    };
-    let shift = width - u32::from(bits).min(width);
-    (a ^ b).checked_shr(shift).unwrap_or(0) == 0
-}
-
 /// What of a configuration concerns nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -109,25 +85,20 @@ pub struct Facts {
     pub pong_timeout: Duration,
     /// Clients in all.
     pub max_connections: usize,
-    /// Clients of one address.
+    /// Clients of one address. 0 is no limit.
     pub max_connections_per_address: usize,
     /// The one header that is believed.
-    pub real_ip_header: String,
+    pub real_ip_header: RealIpHeader,
+    /// New clients of one address in a second. 0 is no limit.
+    pub handshakes_per_address_per_sec: u32,
     /// Whom it is believed from.
-    pub trust: Trust,
+    pub trusted: Trusted,
 }
 
 impl Facts {
     /// Takes them out of a configuration. Where sockets of the service manager are, of a given name, somebody else has
     /// to know.
     pub fn of(config: &Config, inherited: impl Fn(&str) -> Vec<Address>) -> Self {
-        let networks = config.trusted_proxies.networks.iter().map(|one| (one.base(), one.prefix()));
-        let trust = Trust { networks: networks.collect(), unix: config.trusted_proxies.unix };
-        // nginx knows no "any number".
-        let per_address = match config.limits.max_connections_per_address {
-            0 => config.limits.max_connections,
-            most => most,
-        };
         let doors = config.listen.iter().flat_map(|listen| {
             let door = |address| Door { address, proxy_protocol: listen.proxy_protocol };
             addresses(&listen.place, &inherited).into_iter().map(door)
@@ -137,9 +108,10 @@ impl Facts {
             ping_interval: config.limits.ping_interval,
             pong_timeout: config.limits.pong_timeout,
             max_connections: config.limits.max_connections,
-            max_connections_per_address: per_address,
-            real_ip_header: config.real_ip_header.name().to_owned(),
-            trust,
+            max_connections_per_address: config.limits.max_connections_per_address,
+            handshakes_per_address_per_sec: config.limits.handshakes_per_address_per_sec,
+            real_ip_header: config.real_ip_header,
+            trusted: config.trusted_proxies.clone(),
         }
     }
 
@@ -161,28 +133,6 @@ pub(crate) fn addresses(place: &Place, inherited: impl Fn(&str) -> Vec<Address>)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_network_is_its_first_bits() {
-        let table = [
-            ("127.1.2.3", "127.0.0.0", 8, true),
-            ("128.0.0.0", "127.0.0.0", 8, false),
-            ("10.0.0.1", "10.0.0.1", 32, true),
-            ("10.0.0.2", "10.0.0.1", 32, false),
-            ("10.0.0.2", "0.0.0.0", 0, true),
-            ("::1", "::1", 128, true),
-            ("::2", "::1", 128, false),
-            ("2001:db8::5", "2001:db8::", 64, true),
-            ("::1", "::", 0, true),
-            ("::1", "0.0.0.0", 0, false),
-            ("10.0.0.2", "10.0.0.1", 200, false),
-        ];
-        assert!(!table.is_empty());
-        for (ip, network, bits, expected) in table {
-            let found = is_within(ip.parse().unwrap(), network.parse().unwrap(), bits);
-            assert_eq!(found, expected, "{ip} {network}/{bits}");
-        }
-    }
 
     #[test]
     fn a_listener_takes_what_is_meant_for_it() {

@@ -10,8 +10,8 @@ mod template;
 mod tree;
 pub(crate) mod words;
 
-pub use facts::{Address, Door, Facts, Trust};
-pub(crate) use facts::{addresses, is_within};
+pub(crate) use facts::addresses;
+pub use facts::{Address, Door, Facts};
 pub(crate) use route::map_of;
 pub use route::{Route, Target, routes};
 pub use template::render;

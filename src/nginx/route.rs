@@ -72,8 +72,12 @@ impl<'t> Route<'t> {
         let head = |name: &str| self.levels.iter().rev().find(|level| level.name() == name);
         let location = head("location").and_then(|level| level.head).map(|one| one.words.join(" "));
         let of_server = |name| head("server").and_then(|level| named(level.block, name).next());
-        let server = of_server("server_name").or(of_server("listen")).map_or("", Directive::value);
-        location.map_or(format!("server {server}"), |words| format!("location {words} ({server})"))
+        let server = of_server("server_name").or(of_server("listen")).map(Directive::value);
+        match (location, server) {
+            (Some(words), Some(server)) => format!("location {words} ({server})"),
+            (Some(words), None) => format!("location {words}"),
+            (None, server) => format!("server {}", server.unwrap_or_default()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! Promises: what the defaults make of it is `etc/nginx/wsrelayd.conf`, to the letter.
 
 use super::facts::{Address, Door, Facts};
+use crate::address::RealIpHeader;
 
 const HTTP: &str = include_str!("http.conf.in");
 const STREAM: &str = include_str!("stream.conf.in");
@@ -35,10 +36,12 @@ pub fn render(facts: &Facts) -> String {
         ("@CONNECTIONS@", connections.to_string()),
         ("@NOFILE@", (connections + WORKER_RESERVE).to_string()),
         ("@MAX@", facts.max_connections.to_string()),
-        ("@PER_ADDRESS@", facts.max_connections_per_address.to_string()),
-        ("@HEADER@", facts.real_ip_header.clone()),
-        ("@FORWARDED@", forwarded(&facts.real_ip_header).to_owned()),
-        ("@MAPS@", maps(&facts.real_ip_header).to_owned()),
+        ("@LIMIT_CONN@", limit_conn(facts.max_connections_per_address)),
+        ("@RATE@", facts.handshakes_per_address_per_sec.max(1).to_string()),
+        ("@BURST@", (5 * u64::from(facts.handshakes_per_address_per_sec.max(1))).to_string()),
+        ("@HEADER@", facts.real_ip_header.name().to_owned()),
+        ("@FORWARDED@", forwarded(facts.real_ip_header).to_owned()),
+        ("@MAPS@", maps(facts.real_ip_header).to_owned()),
         ("@PING@", humantime::format_duration(facts.ping_interval).to_string()),
         ("@PONG@", humantime::format_duration(facts.pong_timeout).to_string()),
         ("@TIMEOUT@", timeout_secs(facts).to_string()),
@@ -51,17 +54,19 @@ fn timeout_secs(facts: &Facts) -> u64 {
     facts.patience().as_millis().div_ceil(500).try_into().unwrap_or(u64::MAX).max(MIN_TIMEOUT_SECS)
 }
 
-fn maps(real_ip_header: &str) -> &'static str {
-    if is_forwarded(real_ip_header) { FORWARDED_MAP } else { "" }
+/// No limit there, none here.
+fn limit_conn(most: usize) -> String {
+    let off = if most == 0 { "# " } else { "" };
+    format!("{off}limit_conn wsrelayd_address {};", most.max(1))
+}
+
+fn maps(real_ip_header: RealIpHeader) -> &'static str {
+    if real_ip_header == RealIpHeader::Forwarded { FORWARDED_MAP } else { "" }
 }
 
 /// What a client wrote there never passes.
-fn forwarded(real_ip_header: &str) -> &'static str {
-    if is_forwarded(real_ip_header) { "$wsrelayd_forwarded" } else { "\"\"" }
-}
-
-fn is_forwarded(real_ip_header: &str) -> bool {
-    real_ip_header.eq_ignore_ascii_case("Forwarded")
+fn forwarded(real_ip_header: RealIpHeader) -> &'static str {
+    if real_ip_header == RealIpHeader::Forwarded { "$wsrelayd_forwarded" } else { "\"\"" }
 }
 
 /// The first door is used, a socket in the file system before an address; the others are shown.

@@ -1,7 +1,7 @@
 //! Tests of `nginx`: the committed file against the code, and every form of it against what `wsrelayd doctor` looks for.
 
 use super::*;
-use crate::config::Config;
+use crate::{address::RealIpHeader, config::Config};
 use std::{fs, path::Path};
 
 fn facts() -> Facts {
@@ -42,8 +42,8 @@ fn every_place_is_filled_in_and_what_comes_out_is_a_configuration() {
         &[Target::Tcp("::1".parse().unwrap(), 2)],
     ];
     for (doors, expected) in doors.into_iter().zip(expected) {
-        for header in ["X-Forwarded-For", "Forwarded"] {
-            let text = render(&Facts { doors: doors.to_vec(), real_ip_header: header.into(), ..facts() });
+        for header in RealIpHeader::ALL {
+            let text = render(&Facts { doors: doors.to_vec(), real_ip_header: header, ..facts() });
             let without_names = text.replace("@wsrelayd_away", "");
             assert!(!without_names.contains('@'), "{text}");
             let tree = read(&text, "f").unwrap();

@@ -17,6 +17,8 @@ mod admin;
 mod codes;
 /// What a configuration is answered with: mistakes, what it takes, descriptors.
 mod config;
+/// What is printed for nginx, and the examination of a machine.
+mod front;
 /// A stand-still, a shutdown with many peers, the lines of a peer's life.
 mod life;
 /// The log: its forms, and what standard error may be.

@@ -181,7 +181,7 @@ class Behind:
     def __init__(self, binary, over="tcp", config="", changes=()):
         self.binary, self.over, self.extra = binary, over, config
         self.folder = tempfile.mkdtemp(prefix="wsrelayd-relay-")
-        self.relay_port = free_port()
+        self.relay_port, self.admin_port = free_port(), free_port()
         self.stack = contextlib.ExitStack()
         try:
             self.relay = None
@@ -198,7 +198,8 @@ class Behind:
         if self.over == "unix":
             places.append(f"unix:{self.folder}/relay.sock")
         listen = ", ".join(f'"{place}"' for place in places)
-        self.relay = Daemon(self.binary, f"listen = [{listen}]\nadmin = []\n{self.extra}", listen=None)
+        config = f'listen = [{listen}]\nadmin = ["127.0.0.1:{self.admin_port}"]\n{self.extra}'
+        self.relay = Daemon(self.binary, config, listen=None)
         self.stack.callback(self.relay.__exit__)
 
     @property

@@ -122,16 +122,6 @@ impl Network {
         Self { base, prefix }
     }
 
-    /// Its first address.
-    pub fn base(&self) -> IpAddr {
-        self.base
-    }
-
-    /// The number of bits that all its addresses have in common.
-    pub fn prefix(&self) -> u8 {
-        self.prefix
-    }
-
     /// Whether an address lies in it.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.base.is_ipv4() == ip.is_ipv4() && Self::cut(ip, self.prefix) == *self

@@ -71,6 +71,7 @@ impl Passage<'_> {
             self.timeout("proxy_send_timeout", DEFAULT_TIMEOUT),
             self.address(),
             self.belief(),
+            self.path(),
         ];
         let limits = self.limits();
         one_by_one.into_iter().flatten().chain(limits).collect()
@@ -284,6 +285,15 @@ impl Passage<'_> {
             Target::Tcp(ip, _) => bound.or(Some(*ip)),
             _ => None,
         }
+    }
+
+    /// The path is the channel.
+    fn path(&self) -> Option<Finding> {
+        let what = format!(
+            "{} replaces the part of the path that it matched: the channel is what comes of that",
+            self.subject()
+        );
+        self.route.replaces_path.then(|| Finding::note(what).at(self.route.pass))
     }
 
     /// Limits on the whole server. One that counts each address for itself says nothing about the sum.

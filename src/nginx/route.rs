@@ -30,6 +30,8 @@ pub struct Route<'t> {
     pub is_stream: bool,
     /// Whether the target is spoken to over TLS.
     pub is_encrypted: bool,
+    /// Whether the path is changed on the way: what the location matched is replaced.
+    pub replaces_path: bool,
     /// Where it may go. Never empty.
     pub targets: Vec<Target>,
     /// Blocks around it, the innermost last.
@@ -125,7 +127,8 @@ fn route<'t>(pass: &'t Directive, levels: &[Level<'t>]) -> Route<'t> {
         None => targets(host, default_port),
     };
     let targets = if targets.is_empty() { vec![Target::Named(host.to_owned())] } else { targets };
-    Route { pass, is_stream, is_encrypted, targets, levels: levels.to_vec() }
+    let replaces_path = host.len() < rest.len();
+    Route { pass, is_stream, is_encrypted, replaces_path, targets, levels: levels.to_vec() }
 }
 
 /// The address in front of a path: `unix:/a:/path`, `1.2.3.4:80/path`.
@@ -232,6 +235,8 @@ mod tests {
             vec![Target::Named("name:99999".into())],
         ];
         assert_eq!(found, expected);
+        let replaced: Vec<_> = routes(&tree.top).iter().map(|route| route.replaces_path).collect();
+        assert_eq!(replaced, [true, false, true, false, false, true]);
     }
 
     #[test]

@@ -16,7 +16,8 @@ sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 from daemon import unwind_on_term  # noqa: E402
 from machine import Machine  # noqa: E402
 from package import newer  # noqa: E402
-from people import Pair  # noqa: E402
+from people import Pair, speaks  # noqa: E402
+from stage import until  # noqa: E402
 
 GOOD, BAD = 0, 1
 QUIET = "-qq -o Dpkg::Use-Pty=0"
@@ -50,6 +51,8 @@ STEPS = [
 
 
 def speak(machine, port):
+    # The workers of an nginx that was just reloaded go on answering for a moment.
+    until(lambda: not speaks(machine, port, None, "ws.example.com"), 10)
     with Pair(machine, port, None, "ws.example.com") as pair:
         return f"two clients through port {port} hear each other, {pair.ask('beat')} ms there and back"
 

@@ -138,6 +138,7 @@ impl Server {
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         self.manager.ready();
+        self.manager.turn(self.clock.last(), || report::status(&self.relay, self.draining));
         while !self.is_over() {
             let waited = self.wait(&mut events)?;
             let now = self.now(waited);

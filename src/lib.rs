@@ -13,8 +13,9 @@
 //! |---|---|---|
 //! | | `main` | arguments, exit codes |
 //! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
-//! | 3 | `signals` `systemd` `config/` `cli` `ask` `logging/` `admin/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; other programs, asked; a log that never blocks; what operators and monitors ask |
-//! | 3 | `nginx/` `doctor/` | what stands in front: its configuration, printed and read; the examination of a machine |
+//! | 3 | `signals` `systemd` `config/` `cli` `logging/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; a log that never blocks |
+//! | 3 | `admin/` | the desk where operators and monitors ask; `wsrelayd status` |
+//! | 3 | `nginx/` `doctor/` `ask` | what stands in front: its configuration, printed and read; the examination of a machine; other programs, asked |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
 //! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |

@@ -30,7 +30,8 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub admin: Vec<Listen>,
 
-    /// Examine everything as a start would, say how much memory it can take, and leave without listening
+    /// Examine the configuration and the limits of the machine as a start would, say how much memory it can take, and
+    /// leave without touching a socket
     #[arg(long, conflicts_with = "print_config")]
     pub check: bool,
 

@@ -63,7 +63,7 @@ impl Handshake {
     /// request that was smuggled past a proxy. So are bytes after a verdict.
     ///
     /// Says also for whom the request is made, as far as `proxies` has it that the `source` of it is believed.
-    pub fn receive(&mut self, bytes: &[u8], source: Source, proxies: &Proxies) -> (Verdict, Claim) {
+    pub fn receive(&mut self, bytes: &[u8], source: Option<Source>, proxies: &Proxies) -> (Verdict, Claim) {
         let mut claim = Claim::Nothing;
         let verdict = match self.head.receive(bytes) {
             Ok(None) => return (Verdict::More, claim),

@@ -133,19 +133,20 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`.
-    ///
-    /// # Errors
-    /// Those of the system, for a socket that cannot be reached.
-    pub fn from_env() -> io::Result<Self> {
-        let socket = match env::var("NOTIFY_SOCKET") {
-            Ok(address) if !address.is_empty() => Some(connect(&address)?),
-            _ => None,
-        };
+    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`. A manager that cannot be reached hears
+    /// nothing, and the log says so.
+    pub fn from_env() -> Self {
+        let address = env::var("NOTIFY_SOCKET").ok().filter(|address| !address.is_empty());
+        let socket = address.and_then(|address| {
+            let connected = connect(&address);
+            connected
+                .inspect_err(|error| log::warn!("NOTIFY_SOCKET={address} cannot be reached: {error}"))
+                .ok()
+        });
         let for_us = env::var("WATCHDOG_PID").map_or(true, |pid| pid == std::process::id().to_string());
         let micros = env::var("WATCHDOG_USEC").ok().and_then(|micros| micros.parse().ok());
         let watchdog = micros.filter(|&micros| for_us && micros > 0).map(Duration::from_micros);
-        Ok(Self::new(socket, watchdog))
+        Self::new(socket, watchdog)
     }
 
     fn new(socket: Option<UnixDatagram>, watchdog: Option<Duration>) -> Self {
@@ -155,6 +156,8 @@ impl Manager {
 
     /// Connections are accepted from now on; or a reload is over.
     pub fn ready(&mut self) {
+        // What was not heard of a reload is no news any more.
+        self.owed.clear();
         self.must_hear("READY=1\n");
     }
 
@@ -162,6 +165,7 @@ impl Manager {
     pub fn reloading(&mut self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+        self.owed.clear();
         self.must_hear(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
@@ -308,6 +312,21 @@ mod tests {
         manager.turn(start + AGAIN, String::new);
         assert_eq!(heard(&ear), ["STOPPING=1\nEXTEND_TIMEOUT_USEC=7000000\n"]);
         assert_eq!(manager.next_deadline(start), None);
+    }
+
+    /// What goes beyond 4 KiB the manager throws away.
+    #[test]
+    fn what_is_owed_does_not_pile_up() {
+        let (ear, mut manager) = pair(None);
+        while manager.tell("X=1\n").is_ok() {}
+        for _ in 0..1000 {
+            manager.reloading();
+            manager.ready();
+        }
+        manager.stopping(Duration::from_secs(7));
+        assert!(heard(&ear).iter().all(|line| line == "X=1\n"));
+        manager.turn(start(), String::new);
+        assert_eq!(heard(&ear), ["READY=1\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=7000000\n"]);
     }
 
     #[test]

@@ -259,7 +259,8 @@ fn read_group(key: &str, value: &Spanned<DeValue<'_>>) -> Result<String, Mistake
     let expected = "the name or the number of a group, such as \"www-data\"";
     let text = read_string(key, value, expected)?;
     let plain = |c: char| c.is_ascii_graphic() && !":\"\\".contains(c);
-    let good = !text.is_empty() && text.chars().all(plain);
+    // For chown the last number means: none.
+    let good = !text.is_empty() && text.chars().all(plain) && text.parse() != Ok(u32::MAX);
     if good { Ok(text.to_owned()) } else { Err(wrong(key, value, expected)) }
 }
 

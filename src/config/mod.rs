@@ -297,7 +297,7 @@ fn text_of(bytes: io::Result<Vec<u8>>) -> Result<Vec<u8>, String> {
     })?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(
-            "longer than 256 KiB, so this is no configuration. Check the path given to --config".to_owned()
+            "longer than 64 KiB, so this is no configuration. Check the path given to --config".to_owned()
         );
     }
     Ok(bytes)

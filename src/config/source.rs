@@ -15,8 +15,8 @@ use rustix::fs::OFlags;
 use super::{Config, ConfigError, Listen, Lowered, RawConfig};
 
 /// A configuration file is a few kilobytes; one of a hundred megabytes is a mistake and is not read to its end. What is
-/// read takes 10 ms at most to check, so that a reload stays within a turn.
-pub(super) const MAX_FILE: u64 = 256 << 10;
+/// read is checked within a turn, so a file that is all mistakes must not be long either.
+pub(super) const MAX_FILE: u64 = 64 << 10;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug, Default)]

@@ -43,13 +43,13 @@ fn feed(request: &[u8], lengths: &[usize]) -> (Verdict, usize) {
     let mut lengths = lengths.iter().cycle();
     while let (true, Some(length)) = (came < request.len(), lengths.next()) {
         let piece = &request[came..request.len().min(came + length)];
-        let (verdict, claim) = handshake.receive(piece, source, &proxies);
+        let (verdict, claim) = handshake.receive(piece, Some(source), &proxies);
         assert!(source == Source::Unix || matches!(claim, Claim::Nothing | Claim::Ignored), "{claim:?}");
         came += piece.len();
         assert!(handshake.held() <= 2 * came.max(8) && handshake.held() <= MAX_HEAD);
         if verdict != Verdict::More {
             assert_eq!(handshake.held(), 0);
-            let (second, claim) = handshake.receive(b"x", source, &proxies);
+            let (second, claim) = handshake.receive(b"x", Some(source), &proxies);
             assert_eq!((status(&second), claim), (400, Claim::Nothing), "there is no second request");
             return (verdict, came);
         }

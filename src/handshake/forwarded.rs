@@ -42,15 +42,18 @@ const PROXY_FIELDS: [(&str, HeaderName); 3] = [
 /// An address with a port takes 47 bytes at most; whatever is longer is none.
 const MAX_HOP: usize = 64;
 
-/// Reads what the fields of a request from `source` say.
-pub(super) fn read(fields: &Fields<'_>, source: Source, proxies: &Proxies) -> Claim {
+/// Reads what the fields of a request from `source` say; from nobody known, for `None`.
+pub(super) fn read(fields: &Fields<'_>, source: Option<Source>, proxies: &Proxies) -> Claim {
     let is_present = fields.all(field(proxies.header)).any(|value| !value.trim_ascii().is_empty());
-    let is_trusted = proxies.trusted.trusts(source) || canary::sings(Canary::StrangerBelieved);
-    match (is_present, is_trusted) {
-        (true, true) => believe(fields, proxies).map_or(Claim::Unreadable, Claim::Client),
-        (true, false) => Claim::Ignored,
-        (false, true) => evidence(fields, source, proxies.header).map_or(Claim::Nothing, Claim::Missing),
-        (false, false) => Claim::Nothing,
+    let is_trusted =
+        |source: &Source| proxies.trusted.trusts(*source) || canary::sings(Canary::StrangerBelieved);
+    match (is_present, source.filter(is_trusted)) {
+        (true, Some(_)) => believe(fields, proxies).map_or(Claim::Unreadable, Claim::Client),
+        (true, None) => Claim::Ignored,
+        (false, Some(source)) => {
+            evidence(fields, source, proxies.header).map_or(Claim::Nothing, Claim::Missing)
+        }
+        (false, None) => Claim::Nothing,
     }
 }
 

@@ -127,7 +127,7 @@ fn status(verdict: &Verdict) -> u16 {
 }
 
 fn ask(handshake: &mut Handshake, bytes: &[u8]) -> Verdict {
-    handshake.receive(bytes, Source::Unix, &Proxies::default()).0
+    handshake.receive(bytes, Some(Source::Unix), &Proxies::default()).0
 }
 
 /// The first verdict on `pieces`, which come one by one.

@@ -41,9 +41,10 @@ pub fn install(outlet: &Outlet, level: LevelFilter, format: Format) {
     let form = Form::here(format);
     outlet.adopt(form);
     let mut builder = env_logger::Builder::new();
-    // What is heard of it is decided by `set_level`.
-    builder.filter_level(LevelFilter::Debug).target(env_logger::Target::Pipe(Box::new(outlet.clone())));
-    let complaint = env::var("RUST_LOG").ok().and_then(|filters| heed(&mut builder, &filters).err());
+    // Without `RUST_LOG` what is heard is decided by `set_level`.
+    let base = if filters().is_some() { level } else { LevelFilter::Debug };
+    builder.filter_level(base).target(env_logger::Target::Pipe(Box::new(outlet.clone())));
+    let complaint = filters().and_then(|filters| heed(&mut builder, &filters).err());
     builder.format(move |out, record| {
         let line = form.line(outlet::clock(), record.level(), record.args(), record.key_values());
         std::io::Write::write_all(out, line.as_bytes())
@@ -58,10 +59,15 @@ pub fn install(outlet: &Outlet, level: LevelFilter, format: Format) {
 
 /// From now on `level` is heard, unless `RUST_LOG` says what is.
 pub fn set_level(level: LevelFilter) {
-    let heeded = env::var("RUST_LOG").is_ok_and(|filters| readable(&filters).is_ok());
+    let heeded = filters().is_some_and(|filters| readable(&filters).is_ok());
     if !heeded {
         log::set_max_level(level);
     }
+}
+
+/// What `RUST_LOG` says, if it says anything.
+fn filters() -> Option<String> {
+    env::var("RUST_LOG").ok().filter(|filters| !filters.trim().is_empty())
 }
 
 /// Asks `env_filter` first: `env_logger` itself would print its complaint with `eprintln!`, which blocks on a full

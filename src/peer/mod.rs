@@ -34,6 +34,8 @@ pub(crate) struct Peer<L> {
     pub(crate) control: Control,
     /// Bytes in `control` that were copied out of a backlog: they count against the backlogs' budget.
     pub(crate) copied: usize,
+    /// A line of the PROXY protocol has named nobody.
+    pub(crate) is_unnamed: bool,
     /// On the `due` list (law 10).
     pub(crate) due: bool,
     /// The socket takes bytes, as far as anybody knows.
@@ -133,6 +135,7 @@ impl<L> Peer<L> {
             seat: None,
             control: Control::default(),
             copied: 0,
+            is_unnamed: false,
             due: false,
             writable: true,
             edge: false,

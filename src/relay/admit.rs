@@ -32,7 +32,8 @@ impl<L> Relay<L> {
         let Some(bytes) = self.hear_proxy_line(id, bytes, now) else { return };
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
-        let (verdict, claim) = head.receive(bytes, peer.caller.real, &self.proxies);
+        let speaker = (!peer.is_unnamed).then_some(peer.caller.real);
+        let (verdict, claim) = head.receive(bytes, speaker, &self.proxies);
         let is_good = matches!(verdict, Verdict::Accept { .. });
         // Whoever knocks without knowing what is here shows nothing of how peers come.
         let claim = if is_good || !matches!(claim, Claim::Missing(_)) { claim } else { Claim::Nothing };
@@ -69,7 +70,17 @@ impl<L> Relay<L> {
         match named {
             Some(source) if self.proxies.trusted.trusts(via) => self.reckon_with(id, source, now),
             Some(_) => self.heed(id, Claim::Ignored, now),
-            None => true,
+            None => {
+                self.note_unnamed(id);
+                true
+            }
+        }
+    }
+
+    /// The proxy does not know its client, and one that speaks so writes no header: a header is the client's own word.
+    fn note_unnamed(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.is_unnamed = true;
         }
     }
 
@@ -98,6 +109,9 @@ impl<L> Relay<L> {
     pub(super) fn reckon_with(&mut self, id: PeerId, real: Source, now: Instant) -> bool {
         let Some(peer) = self.roster.get_mut(id) else { return false };
         peer.caller.real = real;
+        // Whom it was taken for before has one connection less: its proxy may be trusted since a reload only.
+        let before = peer.stay.take();
+        self.end_stay(before);
         let Some(client) = self.proxies.account(real).filter(|_| self.limits.limits_addresses()) else {
             return true;
         };

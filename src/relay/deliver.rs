@@ -149,7 +149,7 @@ impl<L> Relay<L> {
     }
 
     /// Holds the lag of a peer whose socket refuses bytes against the limits.
-    fn weigh(&mut self, id: PeerId, now: Instant) {
+    pub(super) fn weigh(&mut self, id: PeerId, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
         let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);

@@ -277,6 +277,7 @@ impl<L> Relay<L> {
                 grave(Buried { id, link: peer.link, reset });
             }
         }
+        self.kept = self.kept.min(self.roster.len());
         if self.roster.len() == 0 {
             self.due.forget();
         }

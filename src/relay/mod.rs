@@ -55,6 +55,8 @@ const NEWS_AT_ONCE: u32 = 1000;
 #[derive(Debug)]
 pub struct Relay<L> {
     limits: Limits,
+    /// Peers that a reload has found beyond a lower `max_connections`, and their number of slots, which sinks as they go.
+    kept: usize,
     roster: Roster<Peer<L>>,
     channels: Channels,
     wheel: Wheel<PeerId>,
@@ -108,6 +110,7 @@ impl<L> Relay<L> {
     pub fn new(limits: Limits, seed: u64, now: Instant) -> Self {
         Self {
             limits,
+            kept: 0,
             roster: Roster::new(),
             channels: Channels::new(),
             wheel: Wheel::new(now),
@@ -140,7 +143,7 @@ impl<L> Relay<L> {
     /// The link, when there is not even a slot to refuse it in: to be dropped (it has been counted).
     pub fn open(&mut self, link: L, arrival: Arrival, now: Instant) -> Result<PeerId, L> {
         self.counters.opened += 1;
-        if self.roster.len() >= self.limits.max_connections + REFUSAL_SLOTS {
+        if self.roster.len() >= self.limits.max_connections.max(self.kept) + REFUSAL_SLOTS {
             self.counters.refuse(Refusal::MaxConnections.label());
             return Err(link);
         }
@@ -194,9 +197,13 @@ impl<L> Relay<L> {
     pub fn reconfigure(&mut self, limits: Limits, now: Instant) {
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         let before = std::mem::replace(&mut self.limits, limits);
+        self.kept = self.roster.len();
         for id in ids {
             if let Some(Peer { stage: Stage::Open(open), .. }) = self.roster.get_mut(id) {
                 open.adapt(&before, &self.limits, now);
+            }
+            if self.roster.get(id).is_some_and(|peer| !peer.writable) {
+                self.weigh(id, now);
             }
             // A deadline may have come nearer.
             if !canary::sings(Canary::ReloadByHalf) {

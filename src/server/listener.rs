@@ -33,6 +33,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Doors {
     /// Each at the place of its token; `None` once it is closed.
     doors: Vec<Option<Door>>,
+    /// Who is asked first; another one each turn.
+    first: usize,
+    /// Bytes of the buffers, in and out, of connections that do not inherit them.
+    buffers: (usize, usize),
+    /// While the system lacks something, which all of them would lack.
     pause: Pause,
     throttle: Throttle,
     /// Accepts that failed, so far.
@@ -48,11 +53,13 @@ pub(super) struct Door {
     _file: Option<SocketFile>,
     /// Its edge was spent, and it has not said "would block" since.
     owed: bool,
+    /// While nothing but this one fails.
+    pause: Pause,
 }
 
 impl Door {
     pub(super) fn new(listener: Listener, purpose: Purpose, file: Option<SocketFile>) -> Self {
-        Self { listener, purpose, _file: file, owed: false }
+        Self { listener, purpose, _file: file, owed: false, pause: Pause::default() }
     }
 
     pub(super) fn purpose(&self) -> Purpose {
@@ -86,12 +93,19 @@ impl Doors {
     ///
     /// # Errors
     /// When the poller has no room.
-    pub(super) fn new(mut doors: Vec<Door>, registry: &Registry, first: usize) -> io::Result<Self> {
+    pub(super) fn new(
+        mut doors: Vec<Door>,
+        config: &Config,
+        registry: &Registry,
+        first: usize,
+    ) -> io::Result<Self> {
         for (nth, door) in doors.iter_mut().enumerate() {
             door.listener.register(registry, Token(first + nth), Interest::READABLE)?;
         }
         let (pause, throttle) = (Pause::default(), Throttle::default());
-        Ok(Self { doors: doors.into_iter().map(Some).collect(), pause, throttle, errors: 0 })
+        let doors = doors.into_iter().map(Some).collect();
+        let buffers = (config.receive_buffer, config.send_buffer);
+        Ok(Self { doors, first: 0, buffers, pause, throttle, errors: 0 })
     }
 
     /// Closes those for peers. What waits unaccepted at one of our own is reset by the kernel; what waits at one that was
@@ -122,7 +136,8 @@ impl Doors {
     ///
     /// # Errors
     /// Those of the system.
-    pub(super) fn set_buffers(&self, config: &Config) -> io::Result<()> {
+    pub(super) fn set_buffers(&mut self, config: &Config) -> io::Result<()> {
+        self.buffers = (config.receive_buffer, config.send_buffer);
         self.doors.iter().flatten().try_for_each(|door| set_buffers(&door.listener, config))
     }
 
@@ -135,17 +150,20 @@ impl Doors {
 
     /// Whether somebody can be let in without waiting for an event.
     pub(super) fn is_busy(&self) -> bool {
-        self.pause.until.is_none() && self.doors.iter().flatten().any(|door| door.owed)
+        self.pause.until.is_none()
+            && self.doors.iter().flatten().any(|door| door.owed && door.pause.until.is_none())
     }
 
-    /// When the pause ends, if there is one.
+    /// When a pause ends, if there is one.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.pause.until
+        let pauses = self.doors.iter().flatten().map(|door| &door.pause).chain([&self.pause]);
+        pauses.filter_map(|pause| pause.until).min()
     }
 
     /// Accepts that failed, and pauses that followed, so far.
     pub(super) fn troubles(&self) -> (u64, u64) {
-        (self.errors, self.pause.count)
+        let pauses = self.doors.iter().flatten().map(|door| &door.pause).chain([&self.pause]);
+        (self.errors, pauses.map(|pause| pause.count).sum())
     }
 
     /// A descriptor came free: no event tells so, and the pause would only cost time.
@@ -153,34 +171,69 @@ impl Doors {
         self.pause.until = None;
     }
 
-    /// Accepts from each listener that owes it, at most `budget` times each.
+    /// Accepts from the listeners that owe it, at most `budget` times in all. Each time another one is the first, so that
+    /// a crowd at one door keeps nobody from the others.
     pub(super) fn accept(&mut self, now: Instant, budget: usize, mut open: impl FnMut(Guest)) {
         if !self.pause.is_over(now) {
             return;
         }
-        for door in self.doors.iter_mut().flatten().filter(|door| door.owed) {
-            let (listener, purpose) = (&door.listener, door.purpose());
-            let round = admit(
-                budget,
-                || listener.accept(),
-                |(socket, address)| {
-                    open(Guest { socket, address, purpose });
-                },
-            );
-            door.owed = !round.emptied;
-            self.errors += round.errors as u64;
-            if round.accepted > 0 {
-                self.pause.delay = PAUSE;
+        let (count, mut left) = (self.doors.len(), budget);
+        self.first = (self.first + 1) % count.max(1);
+        for nth in (self.first..count).chain(0..self.first) {
+            if left == 0 {
+                return;
             }
-            if let Some(error) = &round.error {
-                complain(&mut self.throttle, now, error, round.exhausted);
-            }
-            if round.exhausted {
-                self.pause.begin(now);
+            let Some(round) = self.ask(nth, now, left, &mut open) else { continue };
+            left -= round.accepted;
+            if round.lacks {
                 // What one listener lacks, the others lack too.
+                self.pause.begin(now);
                 return;
             }
         }
+    }
+
+    /// Asks one listener, if it owes an accept.
+    fn ask(
+        &mut self,
+        nth: usize,
+        now: Instant,
+        budget: usize,
+        open: &mut impl FnMut(Guest),
+    ) -> Option<Round> {
+        let Self { doors, buffers, pause, throttle, errors, .. } = self;
+        let door = doors.get_mut(nth)?.as_mut()?;
+        if !door.owed || !door.pause.is_over(now) {
+            return None;
+        }
+        let (listener, purpose) = (&door.listener, door.purpose());
+        let welcome = |(socket, address)| {
+            dress(&socket, *buffers);
+            open(Guest { socket, address, purpose });
+        };
+        let round = admit(budget, || listener.accept(), welcome);
+        door.owed = !round.emptied;
+        *errors += round.errors as u64;
+        if round.accepted > 0 {
+            door.pause.delay = PAUSE;
+            pause.delay = PAUSE;
+        }
+        if let Some(error) = &round.error {
+            complain(throttle, now, error, round.exhausted);
+        }
+        if round.exhausted && !round.lacks {
+            door.pause.begin(now);
+        }
+        Some(round)
+    }
+}
+
+/// Sockets in the file system do not inherit the buffers of their listener, as those of the network do.
+fn dress(socket: &Stream, (receive, send): (usize, usize)) {
+    if let Stream::Unix(socket) = socket {
+        let socket = SockRef::from(socket);
+        // With other buffers it is as good a connection.
+        let _ = socket.set_recv_buffer_size(receive).and_then(|()| socket.set_send_buffer_size(send));
     }
 }
 
@@ -224,6 +277,8 @@ struct Round {
     emptied: bool,
     /// It is of no use to ask again at once.
     exhausted: bool,
+    /// Nor to ask another listener: the system lacks something.
+    lacks: bool,
     /// The latest error that was not "would block".
     error: Option<io::Error>,
 }
@@ -245,7 +300,8 @@ fn admit<S>(budget: usize, mut accept: impl FnMut() -> io::Result<S>, mut open: 
                 }
                 round.error = Some(error);
                 round.errors += 1;
-                round.exhausted = verdict == Verdict::Exhausted;
+                round.lacks = verdict == Verdict::Lack;
+                round.exhausted = round.lacks || verdict == Verdict::Broken;
                 if round.exhausted {
                     return round;
                 }
@@ -264,11 +320,13 @@ enum Verdict {
     Empty,
     /// This one is lost or was never there; the next may be good.
     Next,
-    /// The system lacks something: asking again at once would spin.
-    Exhausted,
+    /// The system lacks something: asking anybody again at once would spin.
+    Lack,
+    /// This listener fails: asking it again at once would spin.
+    Broken,
 }
 
-/// Sorts the errors of accept(2). One that is not known there is treated as a lack, so that it cannot make us spin.
+/// Sorts the errors of accept(2). One that is not known there may stay, so it must not make us spin.
 fn verdict(error: &io::Error) -> Verdict {
     if error.kind() == ErrorKind::WouldBlock {
         return Verdict::Empty;
@@ -280,7 +338,8 @@ fn verdict(error: &io::Error) -> Verdict {
         // Errors of the network that wait on the new socket: Linux hands them out at accept.
         Some(Errno::NETDOWN | Errno::NETUNREACH | Errno::HOSTDOWN | Errno::HOSTUNREACH) => Verdict::Next,
         Some(Errno::NOPROTOOPT | Errno::OPNOTSUPP | Errno::TIMEDOUT) => Verdict::Next,
-        _ => Verdict::Exhausted,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Verdict::Lack,
+        _ => Verdict::Broken,
     }
 }
 

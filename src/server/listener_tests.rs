@@ -22,17 +22,17 @@ fn every_error_of_accept_has_its_verdict() {
         (Errno::PROTO, Verdict::Next),
         (Errno::NETDOWN, Verdict::Next),
         (Errno::HOSTUNREACH, Verdict::Next),
-        (Errno::MFILE, Verdict::Exhausted),
-        (Errno::NFILE, Verdict::Exhausted),
-        (Errno::NOBUFS, Verdict::Exhausted),
-        (Errno::NOMEM, Verdict::Exhausted),
-        (Errno::INVAL, Verdict::Exhausted),
+        (Errno::MFILE, Verdict::Lack),
+        (Errno::NFILE, Verdict::Lack),
+        (Errno::NOBUFS, Verdict::Lack),
+        (Errno::NOMEM, Verdict::Lack),
+        (Errno::INVAL, Verdict::Broken),
     ];
     assert!(!table.is_empty());
     for (errno, expected) in table {
         assert_eq!(verdict(&failed::<()>(errno).unwrap_err()), expected, "{errno:?}");
     }
-    assert_eq!(verdict(&io::Error::other("no number")), Verdict::Exhausted);
+    assert_eq!(verdict(&io::Error::other("no number")), Verdict::Broken);
 }
 
 /// Runs a script of answers, `None` for a connection; then nobody waits.

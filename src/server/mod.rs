@@ -99,9 +99,9 @@ impl Server {
         let poll = Poll::new().map_err(StartError::System)?;
         let mut signals = Signals::install().map_err(StartError::System)?;
         signals.register(poll.registry(), Token(SIGNALS)).map_err(StartError::System)?;
-        let manager = Manager::from_env().map_err(StartError::System)?;
+        let manager = Manager::from_env();
         let doors = opening::open_all(config, handed)?;
-        let doors = Doors::new(doors, poll.registry(), LISTENERS).map_err(StartError::System)?;
+        let doors = Doors::new(doors, config, poll.registry(), LISTENERS).map_err(StartError::System)?;
         let reload = Reload::new(config.clone(), source).map_err(StartError::System)?;
         let clock = Clock::new();
         let mut relay = Relay::new(config.limits.clone(), seed(), clock.last());
@@ -367,9 +367,15 @@ impl StartError {
     pub fn is_of_configuration(&self) -> bool {
         use io::ErrorKind as Kind;
         match self {
-            Self::Listen { error, .. } => {
-                !matches!(error.kind(), Kind::AddrInUse | Kind::AddrNotAvailable | Kind::OutOfMemory)
-            }
+            Self::Listen { error, .. } => matches!(
+                error.kind(),
+                Kind::PermissionDenied
+                    | Kind::NotFound
+                    | Kind::NotADirectory
+                    | Kind::AlreadyExists
+                    | Kind::InvalidInput
+                    | Kind::Unsupported
+            ),
             Self::Activation(_) => true,
             Self::System(_) => false,
         }
@@ -396,6 +402,9 @@ fn advice(key: &str, place: &Place, kind: io::ErrorKind) -> String {
             "Another program listens there, perhaps another wsrelayd: stop it, or choose another place with --{key} or \
              the key `{key}`."
         ),
+        (io::ErrorKind::AlreadyExists, _) => {
+            format!("Take it away, or choose another place with the key `{key}`.")
+        }
         (io::ErrorKind::AddrNotAvailable, _) => {
             "No interface of this machine has this address: choose one that it has.".to_owned()
         }
@@ -410,7 +419,7 @@ fn advice(key: &str, place: &Place, kind: io::ErrorKind) -> String {
         (io::ErrorKind::NotFound, Place::Unix(_)) => {
             format!("The directory must be there: make it, or choose another place with the key `{key}`.")
         }
-        _ => format!("Choose another address with --{key} or the key `{key}`."),
+        _ => format!("If it stays so, choose another address with --{key} or the key `{key}`."),
     }
 }
 

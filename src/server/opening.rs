@@ -7,6 +7,7 @@
 use std::io;
 
 use mio::net::{TcpListener, UnixListener};
+use socket2::SockRef;
 
 use super::{
     StartError,
@@ -18,6 +19,9 @@ use crate::{
     config::{Config, Listen, Place},
     systemd::{Handed, HandedSocket},
 };
+
+/// Tokens hold twice as many, and descriptors are reckoned for as many entries.
+const MAX_DOORS: usize = 128;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,11 @@ pub(super) fn open_all(config: &Config, mut handed: Vec<Handed>) -> Result<Vec<D
         }
         doors.extend(adopted);
     }
+    if doors.len() > MAX_DOORS {
+        let message =
+            format!("{} sockets were handed over, and {MAX_DOORS} are too many already", doors.len());
+        return Err(StartError::Activation(message));
+    }
     match handed.first() {
         Some(left) => Err(StartError::Activation(left_over(left))),
         None => Ok(doors),
@@ -97,6 +106,9 @@ fn adopt(
             HandedSocket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)),
             HandedSocket::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)),
         };
+        if matches!(listener, Listener::Tcp(_)) {
+            SockRef::from(&listener).set_tcp_nodelay(true)?;
+        }
         set_buffers(&listener, config)?;
         Ok(Door::new(listener, purpose, None))
     };

@@ -10,12 +10,13 @@ use std::{
     net::SocketAddr,
     os::{
         fd::AsFd,
-        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown},
     },
     path::{Path, PathBuf},
 };
 
 use mio::net::{TcpListener, UnixListener};
+use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::socket::Listener;
@@ -58,12 +59,15 @@ pub(super) fn set_buffers(listener: &impl AsFd, config: &Config) -> io::Result<(
 /// A listening socket in the file system, and its file.
 ///
 /// # Errors
-/// Those of the system; `AddrInUse` when somebody listens there, or when what is there is no socket.
+/// Those of the system; `AddrInUse` when somebody listens there, `AlreadyExists` when what is there is no socket.
 pub(super) fn bind_file(path: &Path, listen: &Listen, config: &Config) -> io::Result<(Listener, SocketFile)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     set_buffers(&socket, config)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
+    // One at a time: between somebody's bind and listen its socket looks like one that was left behind.
+    let folder = fs::File::open(path.parent().unwrap_or(path))?;
+    flock(&folder, FlockOperation::LockExclusive)?;
     if let Err(error) = socket.bind(&address) {
         if error.kind() != ErrorKind::AddrInUse {
             return Err(error);
@@ -74,7 +78,7 @@ pub(super) fn bind_file(path: &Path, listen: &Listen, config: &Config) -> io::Re
     let file = SocketFile::of(path)?;
     // Nobody can connect before `listen`.
     if let Some(group) = &listen.group {
-        chown(path, None, Some(group_number(group)?)).map_err(|error| named(&error, "its group", group))?;
+        lchown(path, None, Some(group_number(group)?)).map_err(|error| named(&error, "its group", group))?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(listen.mode))?;
     socket.listen(BACKLOG)?;
@@ -84,7 +88,10 @@ pub(super) fn bind_file(path: &Path, listen: &Listen, config: &Config) -> io::Re
 /// Takes away the file of a socket behind which nobody listens any more.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(io::Error::new(ErrorKind::AddrInUse, "there is a file of that name that is no socket"));
+        return Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "there is a file of that name that is no socket",
+        ));
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Not to wait where somebody listens whose queue is full.

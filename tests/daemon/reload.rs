@@ -77,7 +77,7 @@ fn a_bad_file_changes_nothing() {
         ("max_message = 2000\nping_interval = \"1s\"\n", "pong_timeout: expected less than ping_interval"),
         ("max_connections = 1000000\n", "max_connections: 1000099 descriptors are needed"),
         ("listen = []\nadmin = 3\n", "admin: expected a list of addresses"),
-        (&long, "longer than 256 KiB"),
+        (&long, "longer than 64 KiB"),
     ];
     assert!(!table.is_empty());
     for (text, words) in table {

@@ -15,6 +15,8 @@ import time
 from daemon import DaemonError, only_child
 
 BOOT_SECS = 60
+# Where systemd keeps account of processes: two places in the hybrid layout, one in the unified.
+GROUPS = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 UNIT = "wsrelayd.service"
 
 
@@ -27,6 +29,9 @@ class Machine:
         self.image = root
         self.nspawn = None
         self.leader = None
+        # Control groups of its own: two machines in one would take each other's processes for their own.
+        places = [folder for folder in GROUPS if os.path.exists(os.path.join(folder, "cgroup.procs"))]
+        self.groups = [os.path.join(place, os.path.basename(self.folder)) for place in places]
         try:
             self._boot(root)
         except BaseException:
@@ -36,8 +41,12 @@ class Machine:
     def _boot(self, root):
         command = ["systemd-nspawn", "--quiet", "--directory", root, "--volatile=overlay", "--register=no",
                    "--keep-unit", "--boot", "--private-network", "--console=pipe"]
+        for group in self.groups:
+            os.mkdir(group)
+        into = " && ".join(f"echo $$ >{group}/cgroup.procs" for group in self.groups)
+        enter = ["sh", "-c", into + ' && exec "$0" "$@"']
         # A session of its own: an interrupt ends the test, and the test ends the container.
-        self.nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console,
+        self.nspawn = subprocess.Popen([*enter, *command], stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console,
                                        start_new_session=True)
         until = time.monotonic() + BOOT_SECS
         while not self._is_up():
@@ -136,6 +145,9 @@ class Machine:
                 os.kill(self.leader or self.nspawn.pid, signal.SIGKILL)
             self.nspawn.wait(20)
         self.console.close()
+        for folder in (folder for group in self.groups for folder, _, _ in os.walk(group, topdown=False)):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def power_off(self):

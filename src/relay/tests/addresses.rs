@@ -71,7 +71,8 @@ fn a_client_is_who_a_trusted_proxy_says_and_nobody_else_is_believed() {
         // What the line says is a stranger's, so the stranger's header counts for nothing.
         ("127.0.0.1", line, "192.0.2.9", STRANGER, [1, 0]),
         ("127.0.0.1", trusted_line, "192.0.2.9", "192.0.2.9", [0, 0]),
-        ("127.0.0.1", "PROXY UNKNOWN\r\n", "192.0.2.9", "192.0.2.9", [0, 0]),
+        // A proxy that knows nobody writes no header: this one is the client's own.
+        ("127.0.0.1", "PROXY UNKNOWN\r\n", "192.0.2.9", "127.0.0.1", [1, 0]),
     ];
     assert!(!table.is_empty());
     for (from, line, field, real, [ignored, unreadable]) in table {
@@ -84,6 +85,27 @@ fn a_client_is_who_a_trusted_proxy_says_and_nobody_else_is_believed() {
         let counted = [counters.ignored_addresses, counters.unreadable_addresses];
         assert_eq!(counted, [ignored, unreadable], "{from} {line:?} {field:?}");
     }
+}
+
+/// Its own address counted while it was a stranger; the client's does from now on, and the proxy's no more.
+#[test]
+fn who_becomes_a_trusted_proxy_between_connection_and_request_is_counted_once() {
+    let (mut relay, now) = start_with(limits(2, 0));
+    let arrival = Arrival { source: source(PROXY), proxy_protocol: false };
+    let early = relay.open(Link::default(), arrival, now).unwrap();
+    turn(&mut relay, now);
+    let mut trusted = Trusted::default();
+    assert_eq!(trusted.add(PROXY), Ok(()));
+    relay.believe(Proxies { trusted, header: RealIpHeader::XForwardedFor });
+    say(&mut relay, early, &request(STRANGER));
+    assert_eq!(status(&mut relay, early, now), 101);
+    assert_eq!(relay.audit(), Ok(()));
+    assert_eq!(relay.address_of(early).unwrap().real, source(STRANGER));
+    // A stranger again, it has both its connections.
+    relay.believe(Proxies::default());
+    let again = [(); 3].map(|()| arrive(&mut relay, PROXY, "", "", now));
+    assert_eq!(again.map(|id| status(&mut relay, id, now)), [101, 101, 429]);
+    assert_eq!(relay.audit(), Ok(()));
 }
 
 #[test]

@@ -25,9 +25,42 @@ fn lower_budgets_hold_from_the_next_turn_on() {
     let (mut relay, a, _, now) = pair(limits.clone(), 100);
     (0..20).for_each(|_| send(&mut relay, a, &big(15 << 10), now));
     relay.reconfigure(Limits { max_lag: 64 << 10, soft_lag: 64 << 10, hold: 32 << 10, ..limits }, now);
+    assert_eq!((gone_as_slow(&relay), relay.audit()), (1, Ok(())), "a lower lag is a reason at once");
+}
+
+/// The surplus is told so while the crowd that was let in before is still there.
+#[test]
+fn beyond_a_lower_number_of_connections_newcomers_are_told_so() {
+    let (mut relay, now) = start();
+    let crowd: Vec<_> = (0..200).map(|_| join(&mut relay, now)).collect();
+    relay.reconfigure(Limits { max_connections: 50, ..Limits::default() }, now);
+    let told = (0..100).map_while(|_| open(&mut relay, now).ok()).collect::<Vec<_>>();
+    turn(&mut relay, now);
+    assert_eq!(told.len(), REFUSAL_SLOTS);
+    assert!(told.iter().all(|id| heard(&mut relay, *id).starts_with(b"HTTP/1.1 503 ")));
+    // Their slots are not for others once they have gone.
+    crowd.iter().chain(&told).for_each(|id| relay.lose(*id, now));
+    turn(&mut relay, now);
+    assert_eq!((0..200).map_while(|_| open(&mut relay, now).ok()).count(), 50 + REFUSAL_SLOTS);
+}
+
+#[test]
+fn a_higher_lag_forgives_those_who_are_below_it() {
+    let limits = Limits { soft_lag: 64 << 10, max_message: 16 << 10, ..Limits::default() };
+    let (mut relay, a, b, now) = pair(limits.clone(), 100);
+    (0..10).for_each(|_| send(&mut relay, a, &big(15 << 10), now));
+    let second = Duration::from_secs(1);
+    relay.reconfigure(Limits { soft_lag: 1 << 20, ..limits.clone() }, now + second);
+    relay.expire(now + second * 20);
+    turn(&mut relay, now + second * 20);
+    assert!(relay.link_mut(b).is_some() && gone_as_slow(&relay) == 0);
+    relay.reconfigure(limits, now + second * 20);
+    relay.expire(now + second * 29);
+    turn(&mut relay, now + second * 29);
     assert_eq!(gone_as_slow(&relay), 0);
-    send(&mut relay, a, &big(200), now);
-    assert_eq!(gone_as_slow(&relay), 1);
+    relay.expire(now + second * 31);
+    turn(&mut relay, now + second * 31);
+    assert_eq!(gone_as_slow(&relay), 1, "ten seconds of the lower limit");
 }
 
 #[test]

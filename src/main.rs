@@ -206,6 +206,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Config(error) if error.may_pass() => 1,
             Self::Config(_) | Self::Examined(_) => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
             Self::Start(_) | Self::Run(_) | Self::Output(_) | Self::Unanswered(_) | Self::Unwell => 1,

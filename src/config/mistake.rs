@@ -61,13 +61,24 @@ pub struct ConfigError {
     text: String,
     /// Never empty.
     mistakes: Vec<Mistake>,
+    may_pass: bool,
 }
 
 impl ConfigError {
     /// `text` is that of the file, which the mistakes point into.
     pub(super) fn new(file: PathBuf, text: String, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(Mistake::order);
-        Self { file, text, mistakes }
+        Self { file, text, mistakes, may_pass: false }
+    }
+
+    /// The same; `may_pass`: for a reason that is not the configuration's.
+    pub(super) fn passing(self, may_pass: bool) -> Self {
+        Self { may_pass, ..self }
+    }
+
+    /// Whether another try may succeed although nobody has edited anything.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// A line for each mistake, for the log: file, line, column and message, without the text itself.

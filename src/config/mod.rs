@@ -141,6 +141,8 @@ pub struct RawConfig {
     /// Keys whose value is that of the arguments.
     elsewhere: Vec<&'static str>,
     mistakes: Vec<Mistake>,
+    /// The file could not be read for a reason that may pass.
+    may_pass: bool,
 }
 
 impl RawConfig {
@@ -151,11 +153,12 @@ impl RawConfig {
 
     /// What was read from a file, or why it could not be.
     fn of_bytes(file: &Path, bytes: io::Result<Vec<u8>>) -> Self {
+        let may_pass = bytes.as_ref().is_err_and(may_pass);
         match text_of(bytes) {
             Ok(text) => Self { file: file.to_owned(), ..Self::parse(text) },
             Err(message) => {
                 let mistakes = vec![Mistake::of_file(message)];
-                Self { file: file.to_owned(), mistakes, ..Self::default() }
+                Self { file: file.to_owned(), mistakes, may_pass, ..Self::default() }
             }
         }
     }
@@ -265,7 +268,7 @@ impl RawConfig {
         if self.mistakes.is_empty() {
             Ok((self.values, lowered))
         } else {
-            Err(ConfigError::new(self.file, self.text, self.mistakes))
+            Err(ConfigError::new(self.file, self.text, self.mistakes).passing(self.may_pass))
         }
     }
 }
@@ -288,6 +291,20 @@ fn lacks_value(text: &str, at: usize) -> bool {
     let Some((before, after)) = text.split_at_checked(at) else { return false };
     before.trim_end_matches([' ', '\t']).ends_with('=')
         && after.trim_start_matches([' ', '\t', '\r']).starts_with(['\n', '#'])
+}
+
+/// Whether another try may find what this one did not: the machine lacks something, or a disk fails.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let lasting = [
+        Kind::NotFound,
+        Kind::PermissionDenied,
+        Kind::NotADirectory,
+        Kind::IsADirectory,
+        Kind::InvalidInput,
+        Kind::InvalidFilename,
+    ];
+    !lasting.contains(&error.kind())
 }
 
 /// The bytes of a file, or why there are none.

@@ -161,6 +161,7 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
         ("real_ip_header = \"X-Forwarded-Fro\"", "did you mean \"X-Forwarded-For\"?"),
         ("real_ip_header = 1", "expected one of \"X-Forwarded-For\", \"X-Real-IP\", \"Forwarded\", not"),
         ("max_connections_per_address = -1", "expected a number from 0 to 1000000"),
+        ("listen = [{ address = \"unix:/a\", group = \"4294967295\" }]", "the name or the number of a group"),
         ("admin = [\"127.0.0.1:9310\"]", "admin: expected each address once, not \"127.0.0.1:9310\" again"),
     ];
     assert!(!table.is_empty());

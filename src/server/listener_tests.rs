@@ -143,3 +143,76 @@ fn both_families_stand_side_by_side_on_one_port() {
     let port = address_of(&six).port();
     bind(([0, 0, 0, 0], port).into(), &Config::default()).unwrap();
 }
+
+/// Doors at `count` free ports, and their addresses.
+fn doors(count: usize, poll: &Poll) -> (Doors, Vec<SocketAddr>) {
+    let config = Config::default();
+    let purpose = Purpose::Relay { proxy_protocol: false };
+    let open = |_| Door::new(bind(LOOPBACK.into(), &config).unwrap(), purpose, None);
+    let doors: Vec<_> = (0..count).map(open).collect();
+    let addresses = doors.iter().map(|door| address_of(&door.listener)).collect();
+    (Doors::new(doors, &config, poll.registry(), 0).unwrap(), addresses)
+}
+
+fn knock(addresses: &[SocketAddr], times: usize) -> Vec<std::net::TcpStream> {
+    let one_at_each = addresses.iter().cycle().take(addresses.len() * times);
+    one_at_each.map(|address| std::net::TcpStream::connect(address).unwrap()).collect()
+}
+
+#[test]
+fn the_budget_of_a_turn_is_for_all_doors_and_another_one_is_first_each_time() {
+    let poll = Poll::new().unwrap();
+    let (mut doors, addresses) = doors(3, &poll);
+    let _clients = knock(&addresses, 10);
+    (0..3).for_each(|nth| doors.knocked(nth));
+    #[allow(clippy::disallowed_methods)]
+    let now = Instant::now();
+    let mut let_in = Vec::new();
+    let mut turns = 0;
+    while doors.is_busy() {
+        let before = let_in.len();
+        doors.accept(now, 4, |guest| let_in.push(guest.socket));
+        assert!(let_in.len() - before <= 4);
+        turns += 1;
+        assert!(turns < 20, "{} are in", let_in.len());
+        if turns == 3 {
+            let ports =
+                |socket: &Stream| SockRef::from(socket).local_addr().unwrap().as_socket().unwrap().port();
+            let served: std::collections::BTreeSet<_> = let_in.iter().map(ports).collect();
+            assert_eq!(served.len(), 3, "nobody is always last");
+        }
+    }
+    assert_eq!(let_in.len(), 30);
+}
+
+/// Somebody else who holds an inherited socket may end it: that one fails for good, and only that one.
+#[test]
+fn a_door_that_is_broken_keeps_nobody_from_the_others() {
+    let poll = Poll::new().unwrap();
+    let (mut doors, addresses) = doors(3, &poll);
+    let broken = doors.doors[1].as_ref().unwrap();
+    SockRef::from(&broken.listener).shutdown(std::net::Shutdown::Both).unwrap();
+    let _clients = knock(&[addresses[0], addresses[2]], 5);
+    (0..3).for_each(|nth| doors.knocked(nth));
+    #[allow(clippy::disallowed_methods)]
+    let now = Instant::now();
+    let mut let_in = 0;
+    (0..3).for_each(|_| doors.accept(now, 16, |_| let_in += 1));
+    assert_eq!(let_in, 10);
+    assert!(
+        !doors.is_busy() && doors.next_deadline() == Some(now + PAUSE),
+        "it is asked again, but not at once"
+    );
+    assert_eq!(doors.troubles(), (1, 1));
+}
+
+#[test]
+fn connections_of_the_file_system_have_their_buffers_too() {
+    let (one, _other) = mio::net::UnixStream::pair().unwrap();
+    let stream = Stream::Unix(one);
+    dress(&stream, (12 << 10, 20 << 10));
+    let socket = SockRef::from(&stream);
+    let told = if cfg!(target_os = "linux") { 2 } else { 1 };
+    assert_eq!(socket.recv_buffer_size().unwrap(), told * (12 << 10));
+    assert_eq!(socket.send_buffer_size().unwrap(), told * (20 << 10));
+}

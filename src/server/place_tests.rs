@@ -94,3 +94,19 @@ fn a_group_of_our_own_can_be_given() {
     let (_listener, _file) = listen_at(&folder.socket(), 0o660, Some(&own.to_string())).unwrap();
     assert_eq!(fs::metadata(folder.socket()).unwrap().gid(), own);
 }
+
+/// Between bind and listen a socket looks like one that was left behind.
+#[test]
+fn of_many_who_start_at_once_in_one_place_one_lives() {
+    let folder = Folder::new("race");
+    let path = folder.socket();
+    for _ in 0..30 {
+        drop(Another::bind(&path).unwrap());
+        let living: Vec<_> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| listen_at(&path, 0o660, None))).collect();
+            starts.into_iter().filter_map(|start| start.join().unwrap().ok()).collect()
+        });
+        assert_eq!(living.len(), 1);
+        UnixStream::connect(&path).unwrap();
+    }
+}

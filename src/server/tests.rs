@@ -40,6 +40,27 @@ fn a_start_error_says_where_and_what_to_do() {
     assert_eq!(line.lines().count(), 1, "{line}");
 }
 
+/// What another start may find otherwise is left to the service manager to try again.
+#[test]
+fn only_what_an_editor_must_mend_is_of_the_configuration() {
+    use io::ErrorKind as Kind;
+    let table = [
+        (Kind::PermissionDenied, true),
+        (Kind::NotFound, true),
+        (Kind::AlreadyExists, true),
+        (Kind::AddrInUse, false),
+        (Kind::AddrNotAvailable, false),
+        (Kind::StorageFull, false),
+        (io::Error::from_raw_os_error(24).kind(), false),
+    ];
+    assert!(!table.is_empty());
+    for (kind, right) in table {
+        let place = Place::Tcp(([127, 0, 0, 1], 9310).into());
+        let error = StartError::Listen { key: "listen", place, error: kind.into() };
+        assert_eq!(error.is_of_configuration(), right, "{kind:?}");
+    }
+}
+
 /// A link that is registered with a poller of its own, and the other end of it.
 struct Pair {
     poll: Poll,

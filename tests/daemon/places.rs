@@ -252,6 +252,25 @@ fn the_service_manager_hears_what_happens() {
     assert_eq!(relay.wait().code(), Some(0));
 }
 
+#[test]
+fn a_manager_that_cannot_be_reached_is_no_obstacle() {
+    let file = File::new("no-manager", "");
+    let mut command = Command::new(BINARY);
+    command
+        .args(["--config", file.path(), "--listen", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", "/nonexistent/notify");
+    command.env_remove("RUST_LOG").stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    while !said.contains(" listens on ") {
+        assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap(), 0, "{said}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.contains("NOTIFY_SOCKET=/nonexistent/notify cannot be reached"), "{said}");
+}
+
 /// A loop that stands does not feed the watchdog: nobody else does.
 #[test]
 fn a_loop_that_stands_feeds_no_watchdog() {

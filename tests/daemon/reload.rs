@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration is read again. Rows 33, 34 and 36 of the fault matrix, and promise P11.
 
-use crate::support::{File, Folder, Relay, close_code, head};
+use crate::support::{BINARY, File, Folder, Relay, close_code, head};
 use rustix::process::Signal;
 use std::{
     fs,
@@ -156,6 +156,29 @@ fn a_reload_needs_no_free_descriptor() {
     relay.relays(&mut one, &mut two, "still here");
     reload(&mut relay, &file, "max_message = nonsense\n", REFUSED);
     reload(&mut relay, &file, "max_message = 2000\n", APPLIED);
+}
+
+/// `RUST_LOG` is heard before the key, but not where it says nothing.
+#[test]
+fn an_empty_rust_log_leaves_the_level_to_the_configuration() {
+    let file = File::new("level", "log = \"info\"\n");
+    for (filters, heard) in [("", true), (" ", true), ("mio=warn", false), ("error", false)] {
+        file.rewrite("log = \"warn\"\n");
+        let mut command = Command::new(BINARY);
+        command.args(["--config", file.path(), "--listen", "127.0.0.1:0"]);
+        let mut relay = Relay::spawn_with(command, &[("RUST_LOG", filters)]);
+        let _one = relay.client();
+        file.rewrite("log = \"info\"\n");
+        relay.signal(Signal::HUP);
+        if heard {
+            let said = relay.line();
+            assert!(said.contains(APPLIED), "{filters:?}: the client's line was below the level: {said}");
+        }
+        file.rewrite("max_message = nonsense\n");
+        relay.signal(Signal::HUP);
+        let said = relay.line();
+        assert!(said.contains(REFUSED), "{filters:?}: {said}");
+    }
 }
 
 #[test]

@@ -37,8 +37,14 @@ impl Relay {
     }
 
     /// Starts it and reads the one line that says where it listens.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_with(command, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn spawn_with(mut command: Command, environment: &[(&str, &str)]) -> Self {
         command.env_remove("RUST_LOG").env_remove("JOURNAL_STREAM").stdin(Stdio::null());
+        command.envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut relay = Self { child, stderr, addresses: Vec::new() };

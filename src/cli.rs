@@ -35,6 +35,10 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "print_config")]
     pub check: bool,
 
+    /// With --check: say nothing but what is wrong
+    #[arg(long, requires = "check")]
+    pub quiet: bool,
+
     /// Print the configuration that holds, every key, as a file for --config, and leave
     #[arg(long)]
     pub print_config: bool,

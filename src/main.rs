@@ -146,11 +146,15 @@ fn check(
 ) -> Result<(), Failure> {
     let what =
         arguments.config.as_deref().map_or("the built-in defaults".into(), |file| file.to_string_lossy());
-    warn(lowered, outlet);
-    warn(examination.warnings(), outlet);
+    if !arguments.quiet {
+        warn(lowered, outlet);
+        warn(examination.warnings(), outlet);
+    }
     let refusal = examination.refusal();
     let verdict = if refusal.is_some() { "a mistake" } else { "no mistakes" };
-    print(&format!("wsrelayd: {what}: {verdict}\n{examination}\n"))?;
+    if !arguments.quiet {
+        print(&format!("wsrelayd: {what}: {verdict}\n{examination}\n"))?;
+    }
     refusal.map_or(Ok(()), |refusal| Err(Failure::Examined(refusal)))
 }
 

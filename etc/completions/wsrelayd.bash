@@ -47,7 +47,7 @@ _wsrelayd() {
 
     case "${cmd}" in
         wsrelayd)
-            opts="-h -V --config --listen --admin --check --print-config --help --version status nginx doctor help"
+            opts="-h -V --config --listen --admin --check --quiet --print-config --help --version status nginx doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -138,9 +138,9 @@ fn unmatched(entry: &Listen, purpose: Purpose, there: &str) -> String {
 
 fn left_over(left: &Handed) -> String {
     format!(
-        "the service manager has handed over a socket that no entry of `listen` or `admin` names: {left}. Write \
-         \"systemd:{}\" into one of them, or take ListenStream= out of the socket unit: connections to it would wait \
-         for ever",
+        "the service manager has handed over a socket that no entry of `listen` or `admin` names: {left}. Connections to it \
+         would wait for ever: write \"systemd:{}\" into one of them, or put its socket unit out of use (for operators: \
+         systemctl mask --now wsrelayd-admin.socket)",
         left.name
     )
 }

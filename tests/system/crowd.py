@@ -37,13 +37,16 @@ class Client:
         self.crowd, self.calls = crowd, calls
         self.path = f"/call/{number}" if calls else f"/room/{number // ROOM}"
         self.socket, self.stage, self.told, self.ever = None, AWAY, None, False
+        # Since when it has knocked in vain.
+        self.knocks_since = None
 
     def ask(self):
         self.socket = s = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         s.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         self.crowd.counts["attempts"] += 1
-        self.stage, self.began, self.asked, self.head, self.told = ASKING, time.monotonic(), False, b"", None
+        self.knocks_since = self.knocks_since or time.monotonic()
+        self.stage, self.asked, self.head, self.told = ASKING, False, b"", None
         s.bind((self.crowd.source(), 0))
         code = s.connect_ex(("127.0.0.1", self.crowd.port))
         if code not in (0, errno.EINPROGRESS):
@@ -89,7 +92,8 @@ class Client:
             self.crowd.counts[f"status {status}"] += 1
             raise EOFError
         self.stage, self.frames, self.ever = IN, Frames(), True
-        self.crowd.let_in(self, time.monotonic() - self.began)
+        self.crowd.let_in(self, time.monotonic() - self.knocks_since)
+        self.knocks_since = None
         if self.calls:
             self.leave()
             self.crowd.later(self, 0.02)

@@ -76,6 +76,17 @@ fn a_refusal_of_nginx_is_told_apart_from_a_mistake() {
     assert_eq!(refused("").severity, Severity::Error);
 }
 
+/// What `--check` calls a mistake is one here.
+#[test]
+fn a_configuration_that_does_not_fit_its_unit_is_no_good_one() {
+    let machine =
+        |seconds| Machine { stop_timeout: Some(Duration::from_secs(seconds)), ..Machine::default() };
+    let found = |seconds| limits(&Examination::new(&Config::default(), machine(seconds)));
+    assert_eq!(found(1).len(), 1);
+    assert!(found(1)[0].severity == Severity::Error && found(1)[0].what.contains("TimeoutStopSec="));
+    assert!(found(3600).len() == 1 && found(3600)[0].severity == Severity::Good);
+}
+
 proptest! {
     #[test]
     fn any_configuration_at_all_is_examined_to_the_end(

@@ -59,7 +59,8 @@ fn passage<'t>(
     Some(Passage { route, top: &tree.top, door, target, facts, version: around.version })
 }
 
-fn leads(target: &Target, door: &Door) -> bool {
+/// Whether that is a way to the relay.
+pub(super) fn leads(target: &Target, door: &Door) -> bool {
     match target {
         Target::Tcp(ip, port) => door.address.takes(*ip, *port),
         Target::Unix(path) => door.address.is_socket(path),

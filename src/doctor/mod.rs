@@ -156,7 +156,8 @@ fn front_of_file(file: &Path, facts: &Facts) -> Vec<Finding> {
 }
 
 fn around(version: Option<Version>) -> Around {
-    Around { version, processors: thread::available_parallelism().ok().map(|count| count.get() as u64) }
+    let processors = thread::available_parallelism().ok().map(|count| count.get() as u64);
+    Around { version, processors, is_accepted: false }
 }
 
 fn front_of_machine(facts: &Facts) -> Vec<Finding> {
@@ -166,7 +167,8 @@ fn front_of_machine(facts: &Facts) -> Vec<Finding> {
     let program = program.unwrap_or("nginx");
     match ask(program, &["-T"], PATIENCE) {
         Ok(Answer { good: true, said, .. }) => {
-            front::examine(&said, "nginx.conf", facts, around(version(program)))
+            let around = Around { is_accepted: true, ..around(version(program)) };
+            front::examine(&said, "nginx.conf", facts, around)
         }
         Ok(answer) => vec![refused(&answer.complained)],
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -148,7 +148,7 @@ impl Passage<'_> {
 
     fn no_headers(&self) -> Option<Finding> {
         let off = self.route.one("proxy_pass_request_headers").filter(|one| one.value() == "off")?;
-        let what = "keeps the client's headers back: without Sec-WebSocket-Key the relay answers 400";
+        let what = "keeps the client's headers back: the relay sees no handshake and refuses every client";
         Some(self.error(what).at(off).remedy("proxy_pass_request_headers on;"))
     }
 

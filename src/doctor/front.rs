@@ -24,16 +24,31 @@ pub struct Around {
     pub version: Option<Version>,
     /// Processors, which are the workers of `worker_processes auto`.
     pub processors: Option<u64>,
+    /// Whether nginx itself has read the configuration and found no mistake in it.
+    pub is_accepted: bool,
 }
 
 /// Examines a configuration of nginx: the output of `nginx -T`, or a file called `name`.
 pub fn examine(text: &str, name: &str, facts: &Facts, around: Around) -> Vec<Finding> {
     match nginx::read(text, name) {
         Ok(tree) => examine_tree(&tree, facts, around),
+        // Somebody's module may have a language of its own, of which nginx knows and this reader does not.
+        Err(unreadable) if around.is_accepted || says_accepted(text) => {
+            let what =
+                format!("nginx: takes its configuration, but it was not understood here: {unreadable}");
+            vec![Finding::note(what).remedy("give --nginx the file of the relay's site alone")]
+        }
         Err(unreadable) => {
             vec![Finding::error(format!("nginx: {unreadable}")).remedy("nginx -t says more")]
         }
     }
+}
+
+/// In a dump that has what nginx told beside it, too (`2>&1`).
+fn says_accepted(text: &str) -> bool {
+    let told =
+        |line: &str| line.starts_with("nginx: configuration file ") && line.ends_with(" test is successful");
+    text.lines().any(told)
 }
 
 fn examine_tree(tree: &Tree, facts: &Facts, around: Around) -> Vec<Finding> {
@@ -59,7 +74,8 @@ fn passage<'t>(
     Some(Passage { route, top: &tree.top, door, target, facts, version: around.version })
 }
 
-fn leads(target: &Target, door: &Door) -> bool {
+/// Whether that is a way to the relay.
+pub(super) fn leads(target: &Target, door: &Door) -> bool {
     match target {
         Target::Tcp(ip, port) => door.address.takes(*ip, *port),
         Target::Unix(path) => door.address.is_socket(path),

@@ -37,27 +37,40 @@ const SYSTEMD: &str = "/run/systemd/system";
 
 /// What `nginx` needs of the relay, sockets of the service manager included.
 pub fn facts(config: &Config) -> Facts {
-    let sockets = sockets();
-    Facts::of(config, |name| unit::sockets(&sockets, name))
+    facts_with(config, &sockets())
+}
+
+fn facts_with(config: &Config, sockets: &str) -> Facts {
+    Facts::of(config, |name| unit::sockets(sockets, name))
 }
 
 /// Examines everything. `nginx` is the file to read instead of asking the machine's nginx.
 pub fn visit(config: &Config, machine: Machine, nginx: Option<&Path>) -> Report {
-    let facts = facts(config);
+    let sockets = sockets();
+    let facts = facts_with(config, &sockets);
     let examination = Examination::new(config, machine);
-    let mut found: Vec<_> = examination.warnings().into_iter().map(Finding::warning).collect();
-    if found.is_empty() {
-        found
-            .push(Finding::good("configuration: no mistakes, and the machine has the memory for its limits"));
-    }
+    let mut found = limits(&examination);
     found.extend(own_descriptors(machine, examination.descriptors()));
-    found.extend(service(config, examination.descriptors()));
-    found.extend(listeners(config, &facts));
+    found.extend(service(config, &sockets, examination.descriptors()));
+    found.extend(listeners(config, &sockets, &facts));
     found.extend(match nginx {
         Some(file) => front_of_file(file, &facts),
         None => front_of_machine(&facts),
     });
     Report(found)
+}
+
+/// Whether the machine has what the configuration wants.
+fn limits(examination: &Examination) -> Vec<Finding> {
+    let refusal = examination.refusal().map(|why| Finding::error(format!("configuration: {why}")));
+    let warnings = examination.warnings().into_iter().map(Finding::warning);
+    let found: Vec<_> = refusal.into_iter().chain(warnings).collect();
+    if found.is_empty() {
+        return vec![Finding::good(
+            "configuration: no mistakes, and the machine has the memory for its limits",
+        )];
+    }
+    found
 }
 
 /// Of this process, which stands for a relay that is started by hand.
@@ -80,20 +93,22 @@ fn sockets() -> String {
     }
 }
 
-fn service(config: &Config, descriptors: u64) -> Vec<Finding> {
+fn service(config: &Config, sockets: &str, descriptors: u64) -> Vec<Finding> {
     if !has_systemd() {
         return vec![Finding::note("unit: systemd does not run this machine: its units were not looked at")];
     }
     let arguments = ["show", "wsrelayd.service", "--property", unit::PROPERTIES];
     match ask("systemctl", &arguments, PATIENCE) {
-        Ok(Answer { good: true, said, .. }) => unit::examine(&said, &own_addresses(config), descriptors),
+        Ok(Answer { good: true, said, .. }) => {
+            unit::examine(&said, sockets, &tcp_addresses(config), descriptors)
+        }
         Ok(answer) => vec![silent("unit: systemctl", answer.complained.trim())],
         Err(error) => vec![silent("unit: systemctl", &error.to_string())],
     }
 }
 
-/// Those that the service opens itself.
-fn own_addresses(config: &Config) -> Vec<SocketAddr> {
+/// Of the entries that name one: the service opens it, unless the unit of a socket does.
+fn tcp_addresses(config: &Config) -> Vec<SocketAddr> {
     let all = config.listen.iter().chain(&config.admin);
     let tcp = all.filter_map(|listen| match listen.place {
         Place::Tcp(address) => Some(address),
@@ -106,9 +121,8 @@ fn silent(who: &str, why: &str) -> Finding {
     Finding::note(format!("{who} does not say: {why}"))
 }
 
-fn listeners(config: &Config, facts: &Facts) -> Vec<Finding> {
-    let sockets = sockets();
-    let inherited = |name: &str| unit::sockets(&sockets, name);
+fn listeners(config: &Config, sockets: &str, facts: &Facts) -> Vec<Finding> {
+    let inherited = |name: &str| unit::sockets(sockets, name);
     let mut found: Vec<_> = facts.doors.iter().map(probe::relay).collect();
     let admin = config.admin.iter().flat_map(|listen| nginx::addresses(&listen.place, inherited));
     found.extend(admin.map(|address| probe::admin(&address)));
@@ -116,7 +130,7 @@ fn listeners(config: &Config, facts: &Facts) -> Vec<Finding> {
         Place::Inherited(name) => Some(name),
         _ => None,
     });
-    found.extend(handed.flat_map(|name| handed_over(&sockets, name)));
+    found.extend(handed.flat_map(|name| handed_over(sockets, name)));
     found
 }
 
@@ -142,7 +156,8 @@ fn front_of_file(file: &Path, facts: &Facts) -> Vec<Finding> {
 }
 
 fn around(version: Option<Version>) -> Around {
-    Around { version, processors: thread::available_parallelism().ok().map(|count| count.get() as u64) }
+    let processors = thread::available_parallelism().ok().map(|count| count.get() as u64);
+    Around { version, processors, is_accepted: false }
 }
 
 fn front_of_machine(facts: &Facts) -> Vec<Finding> {
@@ -152,7 +167,8 @@ fn front_of_machine(facts: &Facts) -> Vec<Finding> {
     let program = program.unwrap_or("nginx");
     match ask(program, &["-T"], PATIENCE) {
         Ok(Answer { good: true, said, .. }) => {
-            front::examine(&said, "nginx.conf", facts, around(version(program)))
+            let around = Around { is_accepted: true, ..around(version(program)) };
+            front::examine(&said, "nginx.conf", facts, around)
         }
         Ok(answer) => vec![refused(&answer.complained)],
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -5,7 +5,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::finding::{Finding, Severity};
+use super::{
+    finding::{Finding, Severity},
+    front::leads,
+};
 use crate::address::{RealIpHeader, Source};
 use crate::nginx::{Directive, Door, Facts, Route, Target, map_of, words};
 
@@ -47,6 +50,8 @@ impl Passage<'_> {
     pub fn findings(&self) -> Vec<Finding> {
         let mut found = if self.route.is_stream { self.stream() } else { self.http() };
         let label = self.route.label();
+        found.extend(self.others());
+        found.extend(self.belief_in_all());
         if found.iter().all(|finding| finding.severity < Severity::Warning) {
             let kind = if self.route.is_stream { "bytes" } else { "WebSockets" };
             found.insert(
@@ -65,16 +70,16 @@ impl Passage<'_> {
         let one_by_one = [
             self.encryption(),
             self.version(),
+            self.no_headers(),
             self.upgrade(),
             self.connection(),
             self.timeout("proxy_read_timeout", DEFAULT_TIMEOUT),
             self.timeout("proxy_send_timeout", DEFAULT_TIMEOUT),
-            self.address(),
             self.belief(),
             self.path(),
         ];
-        let limits = self.limits();
-        one_by_one.into_iter().flatten().chain(limits).collect()
+        let lists = self.addresses().into_iter().chain(self.rewrites()).chain(self.limits());
+        one_by_one.into_iter().flatten().chain(lists).collect()
     }
 
     fn stream(&self) -> Vec<Finding> {
@@ -139,6 +144,12 @@ impl Passage<'_> {
             None => ("speaks HTTP/1.0 to the relay, which answers 505".to_owned(), self.route.pass),
         };
         Some(self.error(&what).at(at).remedy("proxy_http_version 1.1;"))
+    }
+
+    fn no_headers(&self) -> Option<Finding> {
+        let off = self.route.one("proxy_pass_request_headers").filter(|one| one.value() == "off")?;
+        let what = "keeps the client's headers back: the relay sees no handshake and refuses every client";
+        Some(self.error(what).at(off).remedy("proxy_pass_request_headers on;"))
     }
 
     fn upgrade(&self) -> Option<Finding> {
@@ -229,14 +240,21 @@ impl Passage<'_> {
     }
 
     /// Who could say where a client comes from: nobody but nginx.
-    fn address(&self) -> Option<Finding> {
+    fn addresses(&self) -> Vec<Finding> {
+        let header = self.facts.real_ip_header;
+        let line = format!("proxy_set_header {} {};", header.name(), right_value(header));
+        let set = self.route.headers(header.name());
+        if set.is_empty() {
+            let consequence = "what a client claims there is passed on and believed";
+            return vec![self.missing_header(header.name(), consequence, &line)];
+        }
+        set.into_iter().filter_map(|(value, at)| self.address(value, at, &line)).collect()
+    }
+
+    /// One of the values that are sent: the relay may read any of them.
+    fn address(&self, value: &str, at: &Directive, line: &str) -> Option<Finding> {
         let header = self.facts.real_ip_header;
         let name = header.name();
-        let line = format!("proxy_set_header {name} {};", right_value(header));
-        let Some((value, at)) = self.route.header(name) else {
-            let consequence = "what a client claims there is passed on and believed";
-            return Some(self.missing_header(name, consequence, &line));
-        };
         // A variable of the owner's own stands for what it is made from.
         let source = map_of(self.top, value).map_or(value, Directive::value);
         let lower = source.to_ascii_lowercase();
@@ -255,6 +273,38 @@ impl Passage<'_> {
             return None;
         };
         Some(Finding { severity: Severity::Warning, ..self.error(&what) }.at(at).remedy(line))
+    }
+
+    /// Then `$remote_addr` is what somebody said.
+    fn belief_in_all(&self) -> Vec<Finding> {
+        let all = self.route.all("set_real_ip_from").into_iter().filter(|one| one.value().ends_with("/0"));
+        let what = "believes everybody who says where he comes from: every client can have any address";
+        let finding = |one| Finding { severity: Severity::Warning, ..self.error(what) }.at(one);
+        let remedy = "name only the proxies in front of nginx in set_real_ip_from";
+        all.map(|one| finding(one).remedy(remedy)).collect()
+    }
+
+    /// Servers beside the relay: who is sent there hears nothing of those who are here.
+    fn others(&self) -> Vec<Finding> {
+        let is_ours = |target: &Target| self.facts.doors.iter().any(|door| leads(target, door));
+        let is_used = |one: &Directive| one.words.iter().all(|word| word != "down");
+        let others = self
+            .route
+            .members
+            .iter()
+            .filter(|(server, targets)| is_used(server) && !targets.iter().any(is_ours));
+        others.map(|(server, targets)| self.other(server, targets)).collect()
+    }
+
+    fn other(&self, server: &Directive, targets: &[Target]) -> Finding {
+        if targets.iter().any(|target| matches!(target, Target::Named(_))) {
+            let what =
+                format!("{} passes on to a name, too: whether it is this relay is not known", self.subject());
+            return Finding::note(what).at(server);
+        }
+        let what = "divides clients between this relay and another: members of one channel would not hear each other";
+        let remedy = "one relay to each upstream";
+        Finding { severity: Severity::Warning, ..self.error(what) }.at(server).remedy(remedy)
     }
 
     /// Whether the relay takes nginx's word.
@@ -294,6 +344,13 @@ impl Passage<'_> {
             self.subject()
         );
         self.route.replaces_path.then(|| Finding::note(what).at(self.route.pass))
+    }
+
+    /// Other rewrites look for another location, and this one is not reached.
+    fn rewrites(&self) -> Vec<Finding> {
+        let what = format!("{} changes paths: the channel is what comes of that", self.subject());
+        let breaks = |one: &&Directive| one.words.get(2).is_some_and(|flag| flag == "break");
+        self.route.around("rewrite").filter(breaks).map(|one| Finding::note(&what).at(one)).collect()
     }
 
     /// Limits on the whole server. One that counts each address for itself says nothing about the sum.

@@ -59,26 +59,25 @@ pub(super) fn relay(door: &Door) -> Finding {
         Ok(None) => Finding::good(format!("relay: {name} answers a handshake, a ping and a close")),
         Ok(Some(complaint)) => Finding::error(format!("relay: {name} {complaint}"))
             .remedy("look into the relay's log: journalctl -u wsrelayd"),
-        Err(error) => unreachable_door(&format!("relay: {name}"), &error),
+        Err(error) => unreachable_door("relay", name, &error),
     }
 }
 
-fn unreachable_door(what: &str, error: &io::Error) -> Finding {
+fn unreachable_door(whose: &str, address: &Address, error: &io::Error) -> Finding {
+    let key = if whose == "admin" { "admin" } else { "listen" };
+    let entry = format!("run this as root, or look at `mode` and `group` of the entry in {key}");
     let (said, remedy) = match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             ("nobody listens there", "systemctl status wsrelayd, or start it")
         }
-        io::ErrorKind::PermissionDenied => (
-            "may not be connected to by this user",
-            "run this as root, or look at `mode` and `group` of the entry in listen",
-        ),
+        io::ErrorKind::PermissionDenied => ("may not be connected to by this user", entry.as_str()),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => (
             "does not answer in time",
             "journalctl -u wsrelayd; and look for a firewall, or for IPAddressDeny= in the unit",
         ),
         _ => ("cannot be spoken to", "journalctl -u wsrelayd"),
     };
-    Finding::error(format!("{what}: {said} ({error})")).remedy(remedy)
+    Finding::error(format!("{whose}: {address}: {said} ({error})")).remedy(remedy)
 }
 
 /// What is wrong with the answers, if anything is.
@@ -173,7 +172,7 @@ pub(super) fn admin(address: &Address) -> Finding {
             Finding::error(format!("admin: {address} answers /healthz with {status:?}"))
                 .remedy("look into the relay's log: journalctl -u wsrelayd")
         }
-        Err(error) => unreachable_door(&format!("admin: {address}"), &error),
+        Err(error) => unreachable_door("admin", address, &error),
     }
 }
 
@@ -230,6 +229,15 @@ mod tests {
             let finding = relay(&Door { address: address.clone(), proxy_protocol: false });
             assert!(finding.what.contains("nobody listens there"), "{finding}");
             assert!(admin(&address).remedy.is_some_and(|remedy| remedy.contains("systemctl status")));
+        }
+    }
+
+    #[test]
+    fn who_may_not_come_in_is_told_which_entry_it_is() {
+        let denied = io::ErrorKind::PermissionDenied.into();
+        for (whose, words) in [("relay", "of the entry in listen"), ("admin", "of the entry in admin")] {
+            let finding = unreachable_door(whose, &Address::Unix("/s".into()), &denied);
+            assert!(finding.remedy.is_some_and(|remedy| remedy.ends_with(words)), "{whose}");
         }
     }
 }

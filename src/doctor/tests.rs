@@ -18,7 +18,7 @@ fn relay() -> Facts {
 }
 
 fn found_in(text: &str, name: &str) -> Report {
-    let around = Around { version: Some(Version([1, 22, 1])), processors: Some(2) };
+    let around = Around { version: Some(Version([1, 22, 1])), processors: Some(2), is_accepted: false };
     Report(examine(text, name, &relay(), around))
 }
 
@@ -74,6 +74,32 @@ fn a_refusal_of_nginx_is_told_apart_from_a_mistake() {
     let finding = refused(broken);
     assert!(finding.severity == Severity::Error && finding.what.contains("unknown directive"), "{finding}");
     assert_eq!(refused("").severity, Severity::Error);
+}
+
+/// Text that nginx has read is no mistake of its owner's because this reader fails.
+#[test]
+fn what_nginx_accepts_and_is_not_understood_is_no_error() {
+    let odd = "# configuration file /n:\nodd { x 's }\n";
+    let success = "nginx: configuration file /n test is successful\n";
+    let examined = |text: &str, is_accepted| {
+        let found = examine(text, "f", &relay(), Around { is_accepted, ..Around::default() });
+        assert!(found.len() == 1 && found[0].what.contains("never closed"), "{found:?}");
+        found[0].severity
+    };
+    assert_eq!(examined(odd, false), Severity::Error);
+    assert_eq!(examined(odd, true), Severity::Note);
+    assert_eq!(examined(&format!("{success}{odd}"), false), Severity::Note);
+}
+
+/// What `--check` calls a mistake is one here.
+#[test]
+fn a_configuration_that_does_not_fit_its_unit_is_no_good_one() {
+    let machine =
+        |seconds| Machine { stop_timeout: Some(Duration::from_secs(seconds)), ..Machine::default() };
+    let found = |seconds| limits(&Examination::new(&Config::default(), machine(seconds)));
+    assert_eq!(found(1).len(), 1);
+    assert!(found(1)[0].severity == Severity::Error && found(1)[0].what.contains("TimeoutStopSec="));
+    assert!(found(3600).len() == 1 && found(3600)[0].severity == Severity::Good);
 }
 
 proptest! {

@@ -5,44 +5,98 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::finding::Finding;
 use crate::{address::Network, nginx::Address};
 
 /// What is asked of the service.
-pub(super) const PROPERTIES: &str = "LoadState,ActiveState,Result,LimitNOFILE,IPAddressDeny,IPAddressAllow";
+pub(super) const PROPERTIES: &str = "LoadState,ActiveState,Result,LimitNOFILE,IPAddressDeny,IPAddressAllow,RuntimeDirectory,RuntimeDirectoryPreserve";
 
 /// What is asked of the sockets.
-pub(super) const SOCKET_PROPERTIES: &str = "Id,Listen,FileDescriptorName,IPAddressDeny,IPAddressAllow";
+pub(super) const SOCKET_PROPERTIES: &str =
+    "Id,ActiveState,Triggers,Listen,FileDescriptorName,IPAddressDeny,IPAddressAllow";
 
 /// A value of `systemctl show`.
 fn value<'t>(said: &'t str, name: &str) -> Option<&'t str> {
     said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// What the service's unit does to the relay, which opens `own` itself. `descriptors` are what the configuration needs.
-pub(super) fn examine(said: &str, own: &[SocketAddr], descriptors: u64) -> Vec<Finding> {
+/// What the service's unit does to the relay, whose entries name `own`: it opens them itself, or the unit of a socket
+/// among `sockets` does. `descriptors` are what the configuration needs.
+pub(super) fn examine(said: &str, sockets: &str, own: &[SocketAddr], descriptors: u64) -> Vec<Finding> {
     if value(said, "LoadState") != Some("loaded") {
         return vec![
             Finding::note("unit: there is no wsrelayd.service here")
                 .remedy("install the package, or the unit by hand"),
         ];
     }
-    let dropped = own.iter().filter_map(|&address| dropped(said, "wsrelayd.service", address));
-    limit(said, descriptors).into_iter().chain(failed(said)).chain(dropped).collect()
+    let dropped = own.iter().filter_map(|&address| match handing(sockets, address) {
+        Some(unit) => dropped(unit, id(unit), address),
+        None => dropped(said, "wsrelayd.service", address),
+    });
+    let found = limit(said, descriptors).into_iter().chain(failed(said)).chain(dropped);
+    found.chain(taken_away(said, sockets)).collect()
+}
+
+/// The unit of a socket that hands the service this very address: for what it opened, the service's list says nothing.
+fn handing(sockets: &str, address: SocketAddr) -> Option<&str> {
+    handing_units(sockets).find(|unit| addresses(unit).any(|one| one == Address::Tcp(address)))
+}
+
+/// Of the sockets that are up and belong to the service.
+fn handing_units(sockets: &str) -> impl Iterator<Item = &str> {
+    let is_of_service = |unit: &str| {
+        let mut triggered = value(unit, "Triggers").unwrap_or_default().split_whitespace();
+        triggered.any(|one| one == "wsrelayd.service")
+    };
+    let is_up = |unit: &str| value(unit, "ActiveState") == Some("active");
+    sockets.split("\n\n").filter(move |unit| is_up(unit) && is_of_service(unit))
+}
+
+fn id(unit: &str) -> &str {
+    value(unit, "Id").unwrap_or("the socket unit")
+}
+
+/// A socket in a folder that goes with the service.
+fn taken_away(said: &str, sockets: &str) -> Option<Finding> {
+    if value(said, "RuntimeDirectoryPreserve") == Some("yes") {
+        return None;
+    }
+    let folders: Vec<_> = value(said, "RuntimeDirectory")?.split_whitespace().map(folder).collect();
+    let is_inside = |path: &Path| folders.iter().any(|folder| path.starts_with(folder));
+    let (unit, path) = handing_units(sockets).find_map(|unit| {
+        let inside = addresses(unit).find_map(|one| match one {
+            Address::Unix(path) if is_inside(&path) => Some(path),
+            _ => None,
+        });
+        Some((unit, inside?))
+    })?;
+    let what = format!(
+        "unit: {} of {} stands in a folder that wsrelayd.service takes away when it stops (RuntimeDirectory=), and nobody \
+         comes in any more",
+        path.display(),
+        id(unit)
+    );
+    let remedy = "install sockets.conf into /etc/systemd/system/wsrelayd.service.d/, systemctl daemon-reload, and restart \
+                  the socket and the service";
+    Some(Finding::warning(what).remedy(remedy))
+}
+
+/// `NAME`, or `NAME:LINK` of newer versions.
+fn folder(written: &str) -> PathBuf {
+    Path::new("/run").join(written.split(':').next().unwrap_or(written))
 }
 
 /// What the units of the sockets of a name do to them: for these, the list of the service says nothing.
 pub(super) fn examine_sockets(said: &str, name: &str) -> Vec<Finding> {
     let found = units(said, name).flat_map(|unit| {
-        let id = value(unit, "Id").unwrap_or("the socket unit");
         let tcp = addresses(unit).filter_map(|address| match address {
             Address::Tcp(address) => Some(address),
             Address::Unix(_) => None,
         });
-        tcp.filter_map(move |address| dropped(unit, id, address))
+        tcp.filter_map(move |address| dropped(unit, id(unit), address))
     });
     found.collect()
 }
@@ -135,7 +189,7 @@ mod tests {
         ];
         assert!(!table.is_empty());
         for (said, listen, expected) in table {
-            let found = examine(said, &[listen.parse().unwrap()], 10_080);
+            let found = examine(said, "", &[listen.parse().unwrap()], 10_080);
             assert_eq!(
                 found.iter().map(|finding| finding.severity).max(),
                 Some(expected),
@@ -146,10 +200,10 @@ mod tests {
 
     #[test]
     fn too_few_descriptors_are_told_with_the_number() {
-        let found = examine("LoadState=loaded\nLimitNOFILE=1024\n", &[], 10_080);
+        let found = examine("LoadState=loaded\nLimitNOFILE=1024\n", "", &[], 10_080);
         assert_eq!(found[0].severity, Severity::Error);
         assert!(found[0].remedy.as_ref().unwrap().ends_with("LimitNOFILE=10080"));
-        assert_eq!(examine("LoadState=not-found\n", &[], 1)[0].severity, Severity::Note);
+        assert_eq!(examine("LoadState=not-found\n", "", &[], 1)[0].severity, Severity::Note);
     }
 
     #[test]
@@ -163,7 +217,7 @@ mod tests {
         assert!(!table.is_empty());
         for (state, result, count) in table {
             let said = format!("LoadState=loaded\nActiveState={state}\nResult={result}\n");
-            assert_eq!(examine(&said, &[], 1).len(), count, "{said}");
+            assert_eq!(examine(&said, "", &[], 1).len(), count, "{said}");
         }
     }
 
@@ -187,5 +241,60 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(examine_sockets(SOCKETS, "relay"), []);
+    }
+
+    fn socket(listen: &str, state: &str, triggers: &str, lists: &str) -> String {
+        format!(
+            "Id=wsrelayd.socket\nActiveState={state}\nTriggers={triggers}\nListen={listen} (Stream)\n\
+             FileDescriptorName=relay\n{lists}\n\nId=x.socket\n"
+        )
+    }
+
+    /// An entry by its address is handed over as well as one by its name.
+    #[test]
+    fn for_an_address_that_is_handed_over_the_unit_of_the_socket_counts() {
+        const OURS: &str = "wsrelayd.service";
+        let shut = "IPAddressAllow=127.0.0.0/8 ::1/128\nIPAddressDeny=::/0 0.0.0.0/0\n";
+        let wide = "IPAddressAllow=\nIPAddressDeny=\n";
+        let (named, service) = (Some("unit: wsrelayd.socket has"), Some("unit: wsrelayd.service has"));
+        let table = [
+            (shut, socket("0.0.0.0:9310", "active", OURS, wide), None),
+            (wide, socket("0.0.0.0:9310", "active", OURS, shut), named),
+            (shut, socket("0.0.0.0:9310", "inactive", OURS, wide), service),
+            (shut, socket("0.0.0.0:9310", "active", "other.service", wide), service),
+            (shut, socket("0.0.0.0:9311", "active", OURS, wide), service),
+            (wide, socket("0.0.0.0:9311", "active", OURS, shut), None),
+        ];
+        assert!(!table.is_empty());
+        for (lists, sockets, expected) in table {
+            let said = format!("LoadState=loaded\n{lists}");
+            let found = examine(&said, &sockets, &["0.0.0.0:9310".parse().unwrap()], 1);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{said} {sockets} {found:?}");
+            assert!(found.iter().all(|one| one.what.starts_with(expected.unwrap())), "{sockets} {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_in_a_folder_that_goes_with_the_service_is_found() {
+        let table = [
+            ("RuntimeDirectory=wsrelayd\n", "/run/wsrelayd/relay.sock", 1),
+            ("RuntimeDirectory=a wsrelayd:b\n", "/run/wsrelayd/relay.sock", 1),
+            ("RuntimeDirectory=\n", "/run/wsrelayd/relay.sock", 0),
+            ("RuntimeDirectory=wsrelayd\nRuntimeDirectoryPreserve=yes\n", "/run/wsrelayd/relay.sock", 0),
+            ("RuntimeDirectory=wsrelayd\n", "/run/wsrelayd.sock", 0),
+            ("RuntimeDirectory=wsrelayd\n", "127.0.0.1:9310", 0),
+        ];
+        assert!(!table.is_empty());
+        for (service, listen, count) in table {
+            let said = format!("LoadState=loaded\n{service}");
+            let sockets = socket(listen, "active", "wsrelayd.service", "");
+            let found = examine(&said, &sockets, &[], 1);
+            assert_eq!(found.len(), count, "{said} {sockets} {found:?}");
+            assert!(found.iter().all(|one| one.severity == Severity::Warning), "{found:?}");
+            assert!(
+                found.iter().all(|one| one.remedy.as_ref().unwrap().contains("sockets.conf")),
+                "{found:?}"
+            );
+        }
     }
 }

@@ -34,6 +34,8 @@ pub struct Route<'t> {
     pub replaces_path: bool,
     /// Where it may go. Never empty.
     pub targets: Vec<Target>,
+    /// The same, for each `server` of its upstream; empty where the target is no upstream.
+    pub members: Vec<(&'t Directive, Vec<Target>)>,
     /// Blocks around it, the innermost last.
     levels: Vec<Level<'t>>,
 }
@@ -62,11 +64,16 @@ impl<'t> Route<'t> {
         self.levels.iter().rev().flat_map(move |level| named(level.block, name))
     }
 
-    /// The value of a header that is set here, and the directive that does it.
+    /// The values of a header that is set here, and the directives that do it: nginx sends them all.
+    pub fn headers(&self, name: &str) -> Vec<(&'t str, &'t Directive)> {
+        let all = self.all("proxy_set_header").into_iter();
+        let found = all.filter(|one| one.value().eq_ignore_ascii_case(name));
+        found.map(|one| (one.words.get(1).map_or("", String::as_str), one)).collect()
+    }
+
+    /// The first of them.
     pub fn header(&self, name: &str) -> Option<(&'t str, &'t Directive)> {
-        let all = self.all("proxy_set_header");
-        let found = all.into_iter().find(|one| one.value().eq_ignore_ascii_case(name))?;
-        Some((found.words.get(1).map_or("", String::as_str), found))
+        self.headers(name).first().copied()
     }
 
     /// Which location of which server it is.
@@ -122,13 +129,15 @@ fn route<'t>(pass: &'t Directive, levels: &[Level<'t>]) -> Route<'t> {
     let host = without_path(rest);
     let default_port = if is_encrypted { 443 } else { 80 };
     let servers = upstream(levels, host);
+    let members: Vec<_> =
+        servers.iter().flatten().map(|&server| (server, targets(server.value(), 80))).collect();
     let targets = match servers {
-        Some(servers) => servers.iter().flat_map(|one| targets(one, 80)).collect(),
+        Some(_) => members.iter().flat_map(|(_, targets)| targets.clone()).collect(),
         None => targets(host, default_port),
     };
     let targets = if targets.is_empty() { vec![Target::Named(host.to_owned())] } else { targets };
     let replaces_path = host.len() < rest.len();
-    Route { pass, is_stream, is_encrypted, replaces_path, targets, levels: levels.to_vec() }
+    Route { pass, is_stream, is_encrypted, replaces_path, targets, members, levels: levels.to_vec() }
 }
 
 /// The address in front of a path: `unix:/a:/path`, `1.2.3.4:80/path`.
@@ -140,11 +149,11 @@ fn without_path(rest: &str) -> &str {
 }
 
 /// What stands behind `server` in the upstream of that name.
-fn upstream<'t>(levels: &[Level<'t>], name: &str) -> Option<Vec<&'t str>> {
+fn upstream<'t>(levels: &[Level<'t>], name: &str) -> Option<Vec<&'t Directive>> {
     let all = levels.iter().flat_map(|level| named(level.block, "upstream"));
     let found = all.into_iter().find(|one| one.value().eq_ignore_ascii_case(name))?;
     let block = found.block.as_deref().unwrap_or_default();
-    Some(named(block, "server").map(Directive::value).collect())
+    Some(named(block, "server").collect())
 }
 
 fn targets(written: &str, default_port: u16) -> Vec<Target> {
@@ -235,6 +244,8 @@ mod tests {
             vec![Target::Named("name:99999".into())],
         ];
         assert_eq!(found, expected);
+        let members: Vec<_> = routes(&tree.top).iter().map(|route| route.members.len()).collect();
+        assert_eq!(members, [2, 0, 0, 0, 0, 0]);
         let replaced: Vec<_> = routes(&tree.top).iter().map(|route| route.replaces_path).collect();
         assert_eq!(replaced, [true, false, true, false, false, true]);
     }

@@ -216,7 +216,7 @@ impl<'t> Reader<'t> {
         line: usize,
     ) -> Result<Vec<Directive>, Unreadable> {
         if name.ends_with("_by_lua_block") {
-            words.skip_foreign_block();
+            words.skip_lua_block();
             return Ok(Vec::new());
         }
         if depth >= MAX_DEPTH {
@@ -342,6 +342,24 @@ server {
     }
 
     #[test]
+    fn braces_in_strings_and_comments_of_lua_are_none() {
+        let table = [
+            "s = \"}\" x = 'it\\'s }'",
+            "-- don't } {\nx = 1",
+            "--[[ it's\n } ]] x = 1",
+            "--[=[ ]] }\n ]=] x = a[1]",
+            "s = [[ } ' \n]] t = { [1] = 2 }",
+            "a = 1 - 2 -- }\n",
+        ];
+        assert!(!table.is_empty());
+        for lua in table {
+            let lines = lua.matches('\n').count() + 1;
+            let tree = read(&format!("a_by_lua_block {{ {lua} }} b 'it is';"), "f").unwrap();
+            assert_eq!(shape(&tree.top), format!("a_by_lua_block@f:1[] b@f:{lines}"), "{lua}");
+        }
+    }
+
+    #[test]
     fn what_is_no_configuration_is_told_with_its_place() {
         let deep = "a {".repeat(50);
         let round = "# configuration file f:\ninclude f;";
@@ -372,7 +390,7 @@ server {
 
     proptest! {
         #[test]
-        fn any_text_at_all_has_an_end(text in r#"([a-z]{0,3}|[;{}#'" \n\\$]|# configuration file f:\n|include f;){0,60}"#) {
+        fn any_text_at_all_has_an_end(text in r#"([a-z]{0,3}|a_by_lua_block \{|--|\[=?\[|[;{}#'" \n\\$]|# configuration file f:\n|include f;){0,60}"#) {
             let _ = read(&text, "f");
         }
     }

@@ -54,19 +54,51 @@ impl<'t> Words<'t> {
         Ok(Some((line, piece)))
     }
 
-    /// Passes over a block in another language, from behind its `{` to behind its `}`.
-    pub(super) fn skip_foreign_block(&mut self) {
+    /// Passes over a block in Lua, from behind its `{` to behind its `}`. Braces in its strings and comments are none.
+    pub(super) fn skip_lua_block(&mut self) {
         let mut depth = 1_usize;
         while let Some(c) = self.take() {
             match c {
                 '{' => depth += 1,
                 '}' => depth -= 1,
+                '"' | '\'' => self.skip_lua_string(c),
+                '-' if self.rest.starts_with("-[[") || self.rest.starts_with("-[=") => {}
+                '-' if self.rest.starts_with('-') => self.skip_line(),
+                '[' => self.skip_lua_brackets(),
                 _ => {}
             }
             if depth == 0 {
                 return;
             }
         }
+    }
+
+    /// Ends with its line at the latest, as all of Lua's do that are not continued.
+    fn skip_lua_string(&mut self, quote: char) {
+        while let Some(c) = self.take() {
+            match c {
+                '\\' => _ = self.take(),
+                c if c == quote || c == '\n' => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// From behind the first bracket of `[[` or `[==[` to behind its counterpart; nothing where that is another bracket.
+    fn skip_lua_brackets(&mut self) {
+        let signs = self.rest.bytes().take_while(|&byte| byte == b'=').count();
+        if self.rest.as_bytes().get(signs) != Some(&b'[') {
+            return;
+        }
+        let end = format!("]{}]", "=".repeat(signs));
+        let length = self.rest.find(&end).map_or(self.rest.len(), |at| at + end.len());
+        self.line += self.rest[..length].matches('\n').count();
+        self.rest = &self.rest[length..];
+    }
+
+    fn skip_line(&mut self) {
+        let end = self.rest.find('\n').unwrap_or(self.rest.len());
+        self.rest = &self.rest[end..];
     }
 
     fn take(&mut self) -> Option<char> {
@@ -85,8 +117,7 @@ impl<'t> Words<'t> {
     fn skip_nothing(&mut self) {
         while let Some(c) = self.rest.chars().next() {
             if c == '#' {
-                let end = self.rest.find('\n').unwrap_or(self.rest.len());
-                self.rest = &self.rest[end..];
+                self.skip_line();
             } else if is_space(c) {
                 self.take();
             } else {

@@ -6,6 +6,7 @@ Everything here runs with the drop-in that takes the network away.
 import os
 import time
 
+from crowd import CALLERS
 from people import Crowd, Pair, speaks
 from stage import DROP_IN, EXAMPLES, SOCKETS, lacks, note, readme_lines, state_problems, step, until
 

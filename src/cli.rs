@@ -81,7 +81,8 @@ const AFTER_HELP: &str = "\
 Signals: SIGTERM and SIGINT close every peer with 1012 and stop; a second one stops at once. \
 SIGHUP reads the configuration again. SIGUSR1 logs the counters.
 Environment: RUST_LOG sets what is logged (off, error, warn, info, debug).
-Exit codes: 0 stopped (or all is good), 1 failed at run time, 2 bad arguments or configuration.";
+Exit codes: 0 stopped (or all is good), 1 failed at run time (status: nobody answers; doctor: something does not work), \
+2 bad arguments or configuration.";
 
 /// All of it, for what is made from it.
 pub fn command() -> clap::Command {

@@ -156,14 +156,16 @@ impl Doors {
 
     /// When a pause ends, if there is one.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let pauses = self.doors.iter().flatten().map(|door| &door.pause).chain([&self.pause]);
-        pauses.filter_map(|pause| pause.until).min()
+        self.pauses().filter_map(|pause| pause.until).min()
+    }
+
+    fn pauses(&self) -> impl Iterator<Item = &Pause> {
+        self.doors.iter().flatten().map(|door| &door.pause).chain([&self.pause])
     }
 
     /// Accepts that failed, and pauses that followed, so far.
     pub(super) fn troubles(&self) -> (u64, u64) {
-        let pauses = self.doors.iter().flatten().map(|door| &door.pause).chain([&self.pause]);
-        (self.errors, pauses.map(|pause| pause.count).sum())
+        (self.errors, self.pauses().map(|pause| pause.count).sum())
     }
 
     /// A descriptor came free: no event tells so, and the pause would only cost time.

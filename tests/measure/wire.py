@@ -43,6 +43,11 @@ def open_socket(port, path, source="127.0.0.1", receive_buffer=None, seconds=10)
     s.bind((source, 0))
     s.connect(("127.0.0.1", port))
     s.sendall(request(path, port))
+    return s, read_head(s)
+
+
+def read_head(s):
+    """Waits for the 101, and returns what came behind it."""
     head = b""
     while b"\r\n\r\n" not in head:
         more = s.recv(4096)
@@ -52,7 +57,7 @@ def open_socket(port, path, source="127.0.0.1", receive_buffer=None, seconds=10)
     head, _, rest = head.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101 "):
         raise ConnectionError(head.split(b"\r\n")[0].decode(errors="replace"))
-    return s, rest
+    return rest
 
 
 class Frames:

@@ -12,23 +12,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, os.pardir, "measure"))
 
-from wire import PING, PONG, TEXT, Frames, close_of, frame, request  # noqa: E402
+from wire import PING, PONG, TEXT, Frames, close_of, frame, read_head, request  # noqa: E402
 
 PATIENCE_SECS = 30
-
-
-def read_head(s):
-    """Waits for the 101, and returns what came behind it."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        more = s.recv(4096)
-        if not more:
-            raise ConnectionError(f"no answer: {head!r}")
-        head += more
-    head, _, rest = head.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 101 "):
-        raise ConnectionError(head.split(b"\r\n")[0].decode(errors="replace"))
-    return rest
 
 
 def enter(address, path, host="localhost"):

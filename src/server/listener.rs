@@ -154,18 +154,20 @@ impl Doors {
             && self.doors.iter().flatten().any(|door| door.owed && door.pause.until.is_none())
     }
 
-    /// When a pause ends, if there is one.
+    /// When a pause ends, if there is one. While all pause, nobody looks at the pause of a single one: to wake for its end
+    /// would be a spin.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.pauses().filter_map(|pause| pause.until).min()
+        self.pause.until.or_else(|| self.rests().filter_map(|pause| pause.until).min())
     }
 
-    fn pauses(&self) -> impl Iterator<Item = &Pause> {
-        self.doors.iter().flatten().map(|door| &door.pause).chain([&self.pause])
+    /// The pauses of single listeners.
+    fn rests(&self) -> impl Iterator<Item = &Pause> {
+        self.doors.iter().flatten().map(|door| &door.pause)
     }
 
     /// Accepts that failed, and pauses that followed, so far.
     pub(super) fn troubles(&self) -> (u64, u64) {
-        (self.errors, self.pauses().map(|pause| pause.count).sum())
+        (self.errors, self.pause.count + self.rests().map(|pause| pause.count).sum::<u64>())
     }
 
     /// A descriptor came free: no event tells so, and the pause would only cost time.

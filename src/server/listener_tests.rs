@@ -204,6 +204,14 @@ fn a_door_that_is_broken_keeps_nobody_from_the_others() {
         "it is asked again, but not at once"
     );
     assert_eq!(doors.troubles(), (1, 1));
+    doors.pause.delay = MAX_PAUSE;
+    doors.pause.begin(now);
+    assert_eq!(
+        doors.next_deadline(),
+        Some(now + MAX_PAUSE),
+        "nobody is woken for the end of its pause before"
+    );
+    assert_eq!(doors.troubles(), (1, 2));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) type ChannelId = u32;
 pub(crate) struct Seat {
     pub(crate) channel: ChannelId,
     /// Where the peer stands among the channel's members.
-    pub(crate) index: usize,
+    pub(crate) index: u32,
     pub(crate) cursor: Cursor,
 }
 
@@ -65,7 +65,7 @@ impl Channels {
             None => self.make(path),
         };
         let slot = &mut self.slots[channel as usize];
-        let index = slot.members.len();
+        let index = slot.members.len() as u32;
         slot.members.push(id);
         Seat { channel, index, cursor: slot.backlog.join() }
     }
@@ -89,10 +89,10 @@ impl Channels {
         let Seat { channel, index, cursor } = seat;
         self.edit(channel, |slot| {
             slot.backlog.leave(cursor);
-            slot.members.swap_remove(index);
+            slot.members.swap_remove(index as usize);
         });
         let members = &self.slots[channel as usize].members;
-        let moved = members.get(index).copied();
+        let moved = members.get(index as usize).copied();
         if members.is_empty() {
             self.vanish(channel);
         }
@@ -247,7 +247,7 @@ impl Channels {
             let mut cursors = Vec::new();
             for (index, id) in slot.members.iter().enumerate() {
                 match seat_of(*id) {
-                    Some(seat) if seat.channel == channel as ChannelId && seat.index == index => {
+                    Some(seat) if seat.channel == channel as ChannelId && seat.index as usize == index => {
                         cursors.push(&seat.cursor);
                     }
                     _ => return Err(format!("{id} is a member of {} without a seat there", slot.path)),

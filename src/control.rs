@@ -11,23 +11,23 @@ const FULL: usize = 8 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     bytes: Vec<u8>,
-    /// How many of `bytes` are gone.
-    taken: usize,
+    /// How many of `bytes` are gone. `FULL` and the rest of a frame are far below what 32 bits hold.
+    taken: u32,
     /// How many of those to come are the rest of a data frame.
-    rest: usize,
+    rest: u32,
 }
 
 impl Control {
     pub(crate) fn pending(&self) -> &[u8] {
-        &self.bytes[self.taken..]
+        &self.bytes[self.taken as usize..]
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
+        self.taken as usize == self.bytes.len()
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.pending().len() - self.rest > FULL
+        self.pending().len() - self.rest as usize > FULL
     }
 
     pub(crate) fn push(&mut self, frames: &[u8]) {
@@ -43,15 +43,15 @@ impl Control {
     /// is partly gone then, since a frame is never cut (law 5).
     pub(crate) fn put_first(&mut self, rest: &[u8]) {
         debug_assert!(self.taken == 0 || self.is_empty());
-        self.bytes.splice(..self.taken, rest.iter().copied());
+        self.bytes.splice(..self.taken as usize, rest.iter().copied());
         self.taken = 0;
-        self.rest += rest.len();
+        self.rest += rest.len() as u32;
     }
 
     /// `len` bytes are gone.
     pub(crate) fn take(&mut self, len: usize) {
-        self.taken += len;
-        self.rest = self.rest.saturating_sub(len);
+        self.taken += len as u32;
+        self.rest = self.rest.saturating_sub(len as u32);
         if self.is_empty() {
             *self = Self::default();
         }

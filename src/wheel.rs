@@ -64,6 +64,13 @@ impl<T: Copy> Wheel<T> {
         tick
     }
 
+    /// Forgets all entries. Ticks go on as before.
+    pub fn clear(&mut self) {
+        self.slots.fill_with(Vec::new);
+        self.occupied = [0; WORDS];
+        self.len = 0;
+    }
+
     /// Hands out all entries whose tick has come, by tick and then in the order of insertion, behind what is in `due`.
     pub fn advance(&mut self, now: Instant, due: &mut Vec<(T, Tick)>) {
         let reached = self.ticks_until(now, u128::div_euclid).min(LAST);

@@ -1,5 +1,7 @@
 //! Where one reader stands in a backlog.
 
+use std::num::NonZeroU64;
+
 /// A reader's place. Made by `Backlog::join`, moved and given up only through the backlog, which counts it.
 #[derive(Debug)]
 pub(crate) struct Cursor {
@@ -22,8 +24,19 @@ pub(crate) struct Cursor {
 /// A reader's own messages ahead of it: runs of messages, each named by its first, chained through the frame index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OwnRuns {
-    pub(super) first: u64,
+    /// One more than the number, so that none of them takes no room of its own.
+    after_first: NonZeroU64,
     pub(super) last: u64,
+}
+
+impl OwnRuns {
+    pub(super) fn new(first: u64, last: u64) -> Self {
+        Self { after_first: NonZeroU64::MIN.saturating_add(first), last }
+    }
+
+    pub(super) fn first(self) -> u64 {
+        self.after_first.get() - 1
+    }
 }
 
 impl Cursor {

@@ -212,7 +212,7 @@ impl Backlog {
         let mut pos = pos;
         let mut own_passed = 0;
         while let Some(own) = cursor.own {
-            let run = self.run(own.first);
+            let run = self.run(own.first());
             let span = self.span_of_run(&run);
             if span.start > pos {
                 break;
@@ -220,7 +220,7 @@ impl Backlog {
             pos = pos.max(span.end);
             own_passed += run.len;
             cursor.own_bytes -= span.end - span.start;
-            cursor.own = run.next.map(|first| OwnRuns { first, ..own });
+            cursor.own = run.next.map(|first| OwnRuns::new(first, own.last));
         }
         self.stand(cursor, pos);
         self.lift(from.0);
@@ -289,7 +289,7 @@ impl Backlog {
     fn chain(&mut self, cursor: &mut Cursor, number: u64, len: usize) {
         cursor.own_bytes += len as u64;
         let Some(own) = &mut cursor.own else {
-            cursor.own = Some(OwnRuns { first: number, last: number });
+            cursor.own = Some(OwnRuns::new(number, number));
             return;
         };
         let index = self.block_of(own.last);
@@ -372,14 +372,14 @@ impl Iterator for Spans<'_> {
                 self.pos = self.stop;
                 return Some(Span { start, end: self.stop });
             };
-            let run = self.backlog.run(own.first);
+            let run = self.backlog.run(own.first());
             let passed = self.backlog.span_of_run(&run);
             if start < passed.start {
                 self.pos = passed.start.min(self.stop);
                 return Some(Span { start, end: self.pos });
             }
             self.pos = passed.end;
-            self.own = run.next.map(|first| OwnRuns { first, ..own });
+            self.own = run.next.map(|first| OwnRuns::new(first, own.last));
         }
         None
     }

@@ -27,13 +27,13 @@ pub(crate) struct Peer<L> {
     pub(crate) link: L,
     pub(crate) stage: Stage,
     pub(crate) caller: Caller,
-    /// How the peer is counted under its address, if it is.
-    pub(crate) stay: Option<Stay>,
+    /// The peer is counted under the address of its real caller; refused for that address's limits, or not.
+    counted_as_refused: Option<bool>,
     /// The place in a channel: from the handshake until nothing of the channel is due to the peer any more.
     pub(crate) seat: Option<Seat>,
     pub(crate) control: Control,
     /// Bytes in `control` that were copied out of a backlog: they count against the backlogs' budget.
-    pub(crate) copied: usize,
+    pub(crate) copied: u32,
     /// A line of the PROXY protocol has named nobody.
     pub(crate) is_unnamed: bool,
     /// On the `due` list (law 10).
@@ -50,7 +50,7 @@ pub(crate) struct Peer<L> {
     /// The peer's one valid wheel entry.
     pub(crate) armed: Tick,
     /// What the peer takes of the budget for unfinished input.
-    pub(crate) inflight: Inflight,
+    pub(crate) inflight: Inflight<u32>,
 }
 
 /// How a peer is counted under its address: to be given back when its slot is freed.
@@ -63,16 +63,27 @@ pub(crate) struct Stay {
 
 /// Memory of a peer's input that no complete message has come of yet, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Inflight {
+pub(crate) struct Inflight<N = usize> {
     /// The unfinished message, as declared.
-    pub(crate) message: usize,
+    pub(crate) message: N,
     /// Input that was read and not yet decoded.
-    pub(crate) left_over: usize,
+    pub(crate) left_over: N,
 }
 
 impl Inflight {
     pub(crate) fn total(self) -> usize {
         self.message + self.left_over
+    }
+
+    /// As a peer keeps it: neither comes near what 32 bits hold, as one message and one read bound them.
+    pub(crate) fn packed(self) -> Inflight<u32> {
+        Inflight { message: self.message as u32, left_over: self.left_over as u32 }
+    }
+}
+
+impl Inflight<u32> {
+    pub(crate) fn unpacked(self) -> Inflight {
+        Inflight { message: self.message as usize, left_over: self.left_over as usize }
     }
 }
 
@@ -131,7 +142,7 @@ impl<L> Peer<L> {
             link,
             stage: Stage::Handshaking { proxy_line, head: Handshake::default(), deadline },
             caller: Caller::direct(arrival.source),
-            stay: None,
+            counted_as_refused: None,
             seat: None,
             control: Control::default(),
             copied: 0,
@@ -141,10 +152,29 @@ impl<L> Peer<L> {
             edge: false,
             reading: Reading::Idle,
             armed: NEVER,
-            inflight: Inflight::default(),
+            inflight: Inflight::<u32>::default(),
             traffic: Traffic::default(),
             joined_at: None,
         }
+    }
+
+    /// How the peer is counted under its address, if it is.
+    pub(crate) fn stay(&self) -> Option<Stay> {
+        Some(Stay { client: self.caller.real.client()?, is_refused: self.counted_as_refused? })
+    }
+
+    /// The peer was counted so, under the address of its real caller.
+    pub(crate) fn begin_stay(&mut self, stay: Stay) {
+        debug_assert!(self.counted_as_refused.is_none(), "counted twice");
+        debug_assert_eq!(self.caller.real.client(), Some(stay.client));
+        self.counted_as_refused = Some(stay.is_refused);
+    }
+
+    /// The peer is to be counted no more.
+    pub(crate) fn end_stay(&mut self) -> Option<Stay> {
+        let stay = self.stay();
+        self.counted_as_refused = None;
+        stay
     }
 
     /// Whether anything is to be written.

@@ -27,16 +27,13 @@ const CONTROL_BURST_SECS: u32 = 5;
 /// Input that tungstenite never needs to see: a whole pong.
 const PONG: u8 = 0x8A;
 
-/// An open peer's input and times.
+/// An open peer's input and times. Most peers listen, and nearly all of them take what they get: what only others need
+/// lies apart, or ten thousand idle peers would pay for it.
 #[derive(Debug)]
 pub(crate) struct Open {
-    scanner: Scanner,
-    /// Only while the peer sends: most peers listen.
-    decoder: Option<Box<Decoder>>,
-    left_over: LeftOver,
+    /// Only while the peer sends, or something of its input is unfinished.
+    ear: Option<Box<Ear>>,
     controls: TokenBucket,
-    /// Something was heard since the last wheel visit that needed the decoder.
-    spoke: bool,
     /// When its turn to be closed comes in a shutdown.
     leave_at: Option<Instant>,
     /// The last sign of life.
@@ -44,13 +41,24 @@ pub(crate) struct Open {
     next_ping: Instant,
     /// A ping that no sign of life has followed yet.
     pinged_at: Option<Instant>,
+    /// Since when the socket has refused every byte.
+    pub(crate) stalled_since: Option<Instant>,
+    /// Only while there is something to remember.
+    soft: Option<Box<SoftLag>>,
+}
+
+/// The input of a peer that sends.
+#[derive(Debug, Default)]
+struct Ear {
+    scanner: Scanner,
+    decoder: Option<Box<Decoder>>,
+    left_over: LeftOver,
+    /// Something was heard since the last wheel visit that needed the decoder.
+    spoke: bool,
     /// When the unfinished message began.
     message_since: Option<Instant>,
     /// Since when the peer is left unread by its channel.
     held_since: Option<Instant>,
-    /// Since when the socket has refused every byte.
-    pub(crate) stalled_since: Option<Instant>,
-    soft: SoftLag,
 }
 
 /// How long a peer has refused bytes while its lag was above the soft limit: only the time that its socket refused
@@ -134,26 +142,21 @@ pub(crate) enum Overdue {
 impl Open {
     pub(crate) fn new(limits: &Limits, first_ping: Duration, now: Instant) -> Self {
         Self {
-            scanner: Scanner::default(),
-            decoder: None,
-            left_over: LeftOver::default(),
+            ear: None,
             controls: TokenBucket::new(control_burst(limits), now),
-            spoke: false,
             leave_at: None,
             alive_at: now,
             next_ping: now + first_ping,
             pinged_at: None,
-            message_since: None,
-            held_since: None,
             stalled_since: None,
-            soft: SoftLag::default(),
+            soft: None,
         }
     }
 
     /// Goes on under other limits. What is left of the time to the next ping shrinks or grows with the interval, so that
     /// those who are pinged one after the other still are.
     pub(crate) fn adapt(&mut self, before: &Limits, limits: &Limits, now: Instant) {
-        if let Some(decoder) = &mut self.decoder {
+        if let Some(decoder) = self.ear.as_mut().and_then(|ear| ear.decoder.as_mut()) {
             decoder.allow(limits.max_message);
         }
         let left = self.next_ping.saturating_duration_since(now).as_nanos();
@@ -170,85 +173,68 @@ impl Open {
         limits: &Limits,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
-        let begun = self.scanner.frames_begun();
-        let whole_frame = self.scanner.is_between_frames();
-        let (used, step) = self.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
-        self.message_since = match self.scanner.is_between_messages() {
+        let Self { ear, controls, .. } = self;
+        let ear = ear.get_or_insert_default();
+        let begun = ear.scanner.frames_begun();
+        let whole_frame = ear.scanner.is_between_frames();
+        let (used, step) = ear.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
+        ear.message_since = match ear.scanner.is_between_messages() {
             true => None,
-            false => self.message_since.or(Some(now)),
+            false => ear.message_since.or(Some(now)),
         };
         if matches!(step, Step::Ping | Step::Pong) {
             let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
-            if !self.controls.take(per_sec, burst, now) || control.is_full() {
+            if !controls.take(per_sec, burst, now) || control.is_full() {
                 return Err(Fault::PingFlood);
             }
         }
         if step == Step::Pong && whole_frame && bytes[0] == PONG {
             return Ok((used, Input::Control, 1));
         }
-        let message = self.feed(&bytes[..used], control, limits)?;
+        let message = ear.feed(&bytes[..used], control, limits)?;
         // One that began earlier is work too.
-        let frames = (self.scanner.frames_begun().wrapping_sub(begun) as usize).max(1);
-        Ok((used, self.judge(step, message)?, frames))
-    }
-
-    fn feed(
-        &mut self,
-        bytes: &[u8],
-        control: &mut Control,
-        limits: &Limits,
-    ) -> Result<Option<Message>, Fault> {
-        self.spoke = true;
-        let decoder = self.decoder.get_or_insert_with(|| Box::new(Decoder::new(limits.max_message)));
-        decoder.decode(bytes, control.buffer()).map_err(|error| match error {
-            DecodeError::Breach(breach) => Fault::Breach(breach),
-            DecodeError::Spent | DecodeError::Fault => Fault::Internal,
-        })
-    }
-
-    /// Holds the decoder's word against the scanner's.
-    fn judge(&mut self, step: Step, message: Option<Message>) -> Result<Input, Fault> {
-        Ok(match (step, message) {
-            (Step::More, None) => Input::Unfinished,
-            (Step::Message, Some(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                if message.len() > DECODER_KEEP {
-                    self.decoder = None;
-                }
-                let kind = if message.is_text() { Kind::Text } else { Kind::Binary };
-                Input::Message(kind, message)
-            }
-            (Step::Ping, Some(Message::Ping(_))) | (Step::Pong, Some(Message::Pong(_))) => Input::Control,
-            (Step::Close(code), Some(Message::Close(_))) => Input::Closed(code),
-            _ => return Err(Fault::Internal),
-        })
+        let frames = (ear.scanner.frames_begun().wrapping_sub(begun) as usize).max(1);
+        Ok((used, ear.judge(step, message)?, frames))
     }
 
     /// A scanner to hear the peer's close frame with, unless that stands in the left-over input.
     pub(crate) fn await_reply(&self, limits: &Limits) -> Option<Scanner> {
-        scan_for_close(self.scanner.clone(), &self.left_over.bytes[self.left_over.used..], limits)
+        match &self.ear {
+            None => Some(Scanner::default()),
+            Some(ear) => scan_for_close(ear.scanner.clone(), ear.left_over.rest(), limits),
+        }
     }
 
     /// What the peer takes of the budget for unfinished input.
     pub(super) fn inflight(&self) -> Inflight {
-        Inflight { message: self.scanner.footprint(), left_over: self.left_over.bytes.capacity() }
+        let ear = self.ear.as_ref();
+        ear.map_or_else(Inflight::default, |ear| Inflight {
+            message: ear.scanner.footprint(),
+            left_over: ear.left_over.bytes.capacity(),
+        })
     }
 
     /// Whether input that was read before is still to be decoded.
     pub(crate) fn has_left_over(&self) -> bool {
-        !self.left_over.is_empty()
+        self.ear.as_ref().is_some_and(|ear| !ear.left_over.is_empty())
     }
 
     /// Takes the left-over input, to be given back by `leave_over`.
     pub(crate) fn take_left_over(&mut self) -> (Vec<u8>, usize) {
-        let LeftOver { bytes, used } = std::mem::take(&mut self.left_over);
-        (bytes, used)
+        let left_over = self.ear.as_mut().map(|ear| std::mem::take(&mut ear.left_over));
+        left_over.map_or_else(Default::default, |LeftOver { bytes, used }| (bytes, used))
     }
 
     /// Keeps what was not decoded of `bytes` for the next turn.
     pub(crate) fn leave_over(&mut self, bytes: Vec<u8>, used: usize) {
         if used < bytes.len() {
-            self.left_over = LeftOver { bytes, used };
+            self.ear.get_or_insert_default().left_over = LeftOver { bytes, used };
         }
+    }
+
+    /// All that was read is decoded, or left over: gives back what nothing needs that may still come.
+    pub(crate) fn relax(&mut self) {
+        self.ear.take_if(|ear| ear.is_idle());
     }
 
     /// The relay shuts down, and the peer goes at this time.
@@ -258,29 +244,32 @@ impl Open {
 
     /// For how long the unfinished message has been under way, while it was read.
     pub(crate) fn unfinished_for(&self, now: Instant) -> Option<Duration> {
-        let until = self.held_since.unwrap_or(now);
-        self.message_since.map(|since| until.saturating_duration_since(since))
+        let ear = self.ear.as_ref()?;
+        let until = ear.held_since.unwrap_or(now);
+        ear.message_since.map(|since| until.saturating_duration_since(since))
     }
 
     /// The socket refuses bytes, and the lag is above the soft limit, or not.
     pub(crate) fn note_lag(&mut self, is_soft: bool, now: Instant) {
         if is_soft {
-            self.soft.since.get_or_insert(now);
+            self.soft.get_or_insert_default().since.get_or_insert(now);
         } else {
-            self.soft = SoftLag::default();
+            self.soft = None;
         }
     }
 
     /// The socket takes bytes again.
     pub(crate) fn note_writable(&mut self, now: Instant) {
-        if let Some(since) = self.soft.since.take() {
-            self.soft.before += now.saturating_duration_since(since);
+        if let Some(soft) = &mut self.soft
+            && let Some(since) = soft.since.take()
+        {
+            soft.before += now.saturating_duration_since(since);
         }
     }
 
     /// The lag is below the soft limit.
     pub(crate) fn forgive_lag(&mut self) {
-        self.soft = SoftLag::default();
+        self.soft = None;
     }
 
     /// A sign of life: a byte was heard, or the socket takes bytes again after it had refused.
@@ -289,14 +278,16 @@ impl Open {
     }
 
     pub(crate) fn note_held(&mut self, now: Instant) {
-        self.held_since.get_or_insert(now);
+        self.ear.get_or_insert_default().held_since.get_or_insert(now);
     }
 
     /// The peer is read again: the time that it was not does not count against its message.
     pub(crate) fn note_released(&mut self, now: Instant) {
-        if let Some(held_since) = self.held_since.take() {
+        if let Some(ear) = &mut self.ear
+            && let Some(held_since) = ear.held_since.take()
+        {
             let held = now.saturating_duration_since(held_since);
-            self.message_since = self.message_since.map(|since| since + held);
+            ear.message_since = ear.message_since.map(|since| since + held);
         }
     }
 
@@ -305,13 +296,16 @@ impl Open {
     }
 
     fn message_deadline(&self, limits: &Limits, reading: Reading) -> Option<Instant> {
-        self.message_since.filter(|_| reading != Reading::Held).map(|since| since + limits.message_timeout)
+        let since = self.ear.as_ref().and_then(|ear| ear.message_since);
+        since.filter(|_| reading != Reading::Held).map(|since| since + limits.message_timeout)
     }
 
     fn bytes_deadline(&self, limits: &Limits) -> Option<Instant> {
         let stall = self.stalled_since.map(|since| since + limits.stall_timeout);
-        let soft_left = limits.soft_lag_time.saturating_sub(self.soft.before);
-        let soft = self.soft.since.map(|since| since + soft_left);
+        let soft = self.soft.as_ref().and_then(|soft| {
+            let left = limits.soft_lag_time.saturating_sub(soft.before);
+            soft.since.map(|since| since + left)
+        });
         stall.into_iter().chain(soft).min()
     }
 
@@ -361,22 +355,74 @@ impl Open {
 
     /// Gives the decoder back if the peer has fallen silent between messages.
     pub(crate) fn rest(&mut self) {
-        if !std::mem::take(&mut self.spoke) && self.scanner.is_between_messages() {
-            self.decoder = None;
+        let Some(ear) = &mut self.ear else { return };
+        if !std::mem::take(&mut ear.spoke) && ear.scanner.is_between_messages() {
+            ear.decoder = None;
         }
+        self.relax();
+    }
+}
+
+impl Ear {
+    /// Whether a new one would do as well: nothing is unfinished, and the peer is not one that sends.
+    fn is_idle(&self) -> bool {
+        self.decoder.is_none()
+            && self.held_since.is_none()
+            && self.left_over.is_empty()
+            && self.scanner.is_between_frames()
+            && self.scanner.is_between_messages()
+    }
+
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        control: &mut Control,
+        limits: &Limits,
+    ) -> Result<Option<Message>, Fault> {
+        self.spoke = true;
+        let decoder = self.decoder.get_or_insert_with(|| Box::new(Decoder::new(limits.max_message)));
+        decoder.decode(bytes, control.buffer()).map_err(|error| match error {
+            DecodeError::Breach(breach) => Fault::Breach(breach),
+            DecodeError::Spent | DecodeError::Fault => Fault::Internal,
+        })
+    }
+
+    /// Holds the decoder's word against the scanner's.
+    fn judge(&mut self, step: Step, message: Option<Message>) -> Result<Input, Fault> {
+        Ok(match (step, message) {
+            (Step::More, None) => Input::Unfinished,
+            (Step::Message, Some(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                if message.len() > DECODER_KEEP {
+                    self.decoder = None;
+                }
+                let kind = if message.is_text() { Kind::Text } else { Kind::Binary };
+                Input::Message(kind, message)
+            }
+            (Step::Ping, Some(Message::Ping(_))) | (Step::Pong, Some(Message::Pong(_))) => Input::Control,
+            (Step::Close(code), Some(Message::Close(_))) => Input::Closed(code),
+            _ => return Err(Fault::Internal),
+        })
     }
 }
 
 #[cfg(test)]
 impl Open {
     pub(crate) fn has_decoder(&self) -> bool {
-        self.decoder.is_some()
+        self.ear.as_ref().is_some_and(|ear| ear.decoder.is_some())
+    }
+
+    pub(crate) fn has_ear(&self) -> bool {
+        self.ear.is_some()
     }
 }
 
 impl LeftOver {
     fn is_empty(&self) -> bool {
         self.used == self.bytes.len()
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.used..]
     }
 }
 

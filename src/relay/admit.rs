@@ -108,9 +108,9 @@ impl<L> Relay<L> {
     /// whether it may go on.
     pub(super) fn reckon_with(&mut self, id: PeerId, real: Source, now: Instant) -> bool {
         let Some(peer) = self.roster.get_mut(id) else { return false };
-        peer.caller.real = real;
         // Whom it was taken for before has one connection less: its proxy may be trusted since a reload only.
-        let before = peer.stay.take();
+        let before = peer.end_stay();
+        peer.caller.real = real;
         self.end_stay(before);
         let Some(client) = self.proxies.account(real).filter(|_| self.limits.limits_addresses()) else {
             return true;
@@ -134,8 +134,7 @@ impl<L> Relay<L> {
 
     fn note_stay(&mut self, id: PeerId, stay: Stay) {
         if let Some(peer) = self.roster.get_mut(id) {
-            debug_assert!(peer.stay.is_none(), "{id} is counted twice");
-            peer.stay = Some(stay);
+            peer.begin_stay(stay);
         }
     }
 

@@ -33,7 +33,7 @@ impl<L> Relay<L> {
     pub(crate) fn audit(&self) -> Verdict {
         self.audit_lists()?;
         self.audit_sums()?;
-        self.visitors.audit(self.roster.iter().filter_map(|(_, peer)| peer.stay))?;
+        self.visitors.audit(self.roster.iter().filter_map(|(_, peer)| peer.stay()))?;
         self.channels.audit(|id| self.roster.get(id).and_then(|peer| peer.seat.as_ref()))?;
         self.roster
             .iter()
@@ -68,7 +68,7 @@ impl<L> Relay<L> {
         let found = (
             handshaking,
             sum(|peer| peer.count_inflight().total()),
-            sum(|peer| peer.copied),
+            sum(|peer| peer.copied as usize),
             ended + (handshaking + open) as u64,
         );
         let counted = (self.handshaking, self.inflight.total(), self.copied, self.counters.opened);

@@ -114,7 +114,7 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let in_backlog = peer.settle_control(taken);
         if peer.control.is_empty() {
-            self.copied -= std::mem::take(&mut peer.copied);
+            self.copied -= std::mem::take(&mut peer.copied) as usize;
         }
         if let Some(seat) = &mut peer.seat
             && in_backlog > 0

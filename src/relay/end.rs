@@ -131,7 +131,7 @@ impl<L> Relay<L> {
     pub(super) fn copy(&mut self, id: PeerId, rest: &[u8]) {
         if let Some(peer) = self.roster.get_mut(id) {
             peer.control.put_first(rest);
-            peer.copied += rest.len();
+            peer.copied += rest.len() as u32;
             self.copied += rest.len();
             self.counters.deliveries += 1;
             peer.traffic.messages_out += 1;
@@ -235,7 +235,7 @@ impl<L> Relay<L> {
             Stage::Closing(closing) => closing.story,
             _ => None,
         };
-        self.copied -= std::mem::take(&mut peer.copied);
+        self.copied -= std::mem::take(&mut peer.copied) as usize;
         self.gone.push(id);
         self.recount_inflight(id);
         self.tell_end(id, story, now);
@@ -272,7 +272,7 @@ impl<L> Relay<L> {
     pub fn bury(&mut self, mut grave: impl FnMut(Buried<L>)) {
         for id in std::mem::take(&mut self.gone) {
             if let Some(peer) = self.roster.remove(id) {
-                self.end_stay(peer.stay);
+                self.end_stay(peer.stay());
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });
                 grave(Buried { id, link: peer.link, reset });
             }
@@ -280,6 +280,7 @@ impl<L> Relay<L> {
         self.kept = self.kept.min(self.roster.len());
         if self.roster.len() == 0 {
             self.due.forget();
+            self.wheel.clear();
         }
     }
 }

@@ -134,7 +134,14 @@ impl<L> Relay<L> {
             self.leave_over(id, bytes[used..].to_vec(), 0);
         }
         self.recount_inflight(id);
+        self.relax(id);
         self.arm(id);
+    }
+
+    fn relax(&mut self, id: PeerId) {
+        if let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
+            open.relax();
+        }
     }
 
     fn note_life(&mut self, id: PeerId, now: Instant) {

@@ -342,8 +342,8 @@ impl<L> Relay<L> {
     /// Brings the count of unfinished input up to date.
     fn recount_inflight(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
-            let (before, after) = (peer.inflight, peer.count_inflight());
-            peer.inflight = after;
+            let (before, after) = (peer.inflight.unpacked(), peer.count_inflight());
+            peer.inflight = after.packed();
             self.inflight.message = self.inflight.message + after.message - before.message;
             self.inflight.left_over = self.inflight.left_over + after.left_over - before.left_over;
         }

@@ -323,7 +323,7 @@ impl Server {
 /// Brings one connection into the relay. The relay comes first: the token of the socket is the peer's id.
 fn welcome(relay: &mut Relay<Link>, poll: &Poll, guest: Guest, proxy_protocol: bool, now: Instant) {
     let source = guest.address.map_or(Source::Unix, |address| address.ip().into());
-    let link = Link::new(guest.socket, guest.address);
+    let link = Link::new(guest.socket, guest.address.map(|address| address.port()));
     // Err: no slot, not even for a refusal. The relay has counted it; dropping the link closes it.
     let Ok(id) = relay.open(link, Arrival { source, proxy_protocol }, now) else { return };
     let Some(link) = relay.link_mut(id) else { return };

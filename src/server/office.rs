@@ -55,7 +55,7 @@ impl Office {
     /// Brings one connection to the desk. The desk comes first: the token of the socket is the visitor's id.
     pub(super) fn welcome(&mut self, registry: &Registry, guest: Guest, now: Instant) {
         let entrance = if guest.address.is_some() { Entrance::Tcp } else { Entrance::Unix };
-        let link = Link::new(guest.socket, guest.address);
+        let link = Link::new(guest.socket, guest.address.map(|address| address.port()));
         // Err: there are enough. The desk has counted it; dropping the link closes it.
         let Ok(id) = self.desk.open(link, entrance, now) else { return };
         let Some(link) = self.desk.link_mut(id) else { return };

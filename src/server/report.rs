@@ -3,6 +3,8 @@
 //! `address` is the client; `via` the proxy that named it, where one did. The other end of a connection is told with
 //! its port.
 
+use std::net::SocketAddr;
+
 use log::{
     Level, Record,
     kv::{Key, Source, Value, VisitSource},
@@ -10,7 +12,7 @@ use log::{
 
 use super::link::Link;
 use crate::{
-    address::{self, Caller, Evidence, RealIpHeader, UNIX},
+    address::{self, Caller, Evidence, RealIpHeader},
     id::PeerId,
     news::{Ended, Event},
     relay::Relay,
@@ -23,11 +25,17 @@ pub(super) fn tell(relay: &mut Relay<Link>) {
             log::info!("{} lines of peers were suppressed", news.suppressed);
         }
         // All who are in the news of a turn are still there in it.
-        let end = relay.link_mut(news.id).map(|link| link.address());
-        let end = end.map(|address| address.map_or(UNIX.to_owned(), |address| address.to_string()));
-        if let (Some(end), Some(caller)) = (end, relay.address_of(news.id)) {
-            tell_of(&news.event, &Who::new(news.id, caller, end));
+        if let (Some(caller), Some(link)) = (relay.address_of(news.id), relay.link_mut(news.id)) {
+            tell_of(&news.event, &Who::new(news.id, caller, end(caller.via, link.port())));
         }
+    }
+}
+
+/// The other end of a connection.
+fn end(via: address::Source, port: Option<u16>) -> String {
+    match (via, port) {
+        (address::Source::Ip(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
+        _ => via.to_string(),
     }
 }
 

@@ -198,6 +198,13 @@ fn decoder_of(relay: &Relay<Link>, id: PeerId) -> bool {
     }
 }
 
+fn ear_of(relay: &Relay<Link>, id: PeerId) -> bool {
+    match &relay.roster.get(id).unwrap().stage {
+        Stage::Open(open) => open.has_ear(),
+        _ => false,
+    }
+}
+
 #[test]
 fn a_full_socket_and_a_full_control_buffer_do_not_lose_the_close_frame() {
     let (mut relay, now) = start();
@@ -256,6 +263,7 @@ fn only_a_peer_that_sends_has_a_decoder_and_not_for_ever() {
     say(&mut relay, a, &masked(0x81, b"hello"));
     turn(&mut relay, now);
     assert!(decoder_of(&relay, a) && !decoder_of(&relay, b), "a pong needs none");
+    assert!(ear_of(&relay, a) && !ear_of(&relay, b), "a pong leaves nothing behind");
     let mut then = now;
     for _ in 0..600 {
         then += Duration::from_millis(100);
@@ -266,7 +274,10 @@ fn only_a_peer_that_sends_has_a_decoder_and_not_for_ever() {
         }
         turn(&mut relay, then);
     }
-    assert!(!decoder_of(&relay, a), "given back at a wheel visit");
+    assert!(!decoder_of(&relay, a) && !ear_of(&relay, a), "given back at a wheel visit");
+    say(&mut relay, a, b"\x8A\x84");
+    turn(&mut relay, then);
+    assert!(ear_of(&relay, a), "something is unfinished");
     assert_eq!(relay.peers(), 2);
 }
 

@@ -1,24 +1,26 @@
-//! A bounded list of byte slices for one vectored write, on the stack.
+//! A bounded list of byte slices for one vectored write, in places that lie on the caller's stack.
 
 use std::io::IoSlice;
 
-/// Slices in one write. A peer needs more only when its own messages lie thick among the others'; the rest goes
-/// with its next write. Far below the system's limit (1024).
-const SLICES_MAX: usize = 64;
+/// Slices in one write to a peer with messages of its own among the others', which lie around them. The rest goes with
+/// its next write. Far below the system's limit (1024).
+pub(crate) const SLICES_MAX: usize = 64;
+
+/// And to any other peer: a write's worth of blocks, which double from the smallest to the largest, and control frames.
+pub(crate) const SLICES_FEW: usize = 12;
 
 /// What one write offers.
 #[derive(Debug)]
-pub(crate) struct Slices<'a> {
-    list: [IoSlice<'a>; SLICES_MAX],
+pub(crate) struct Slices<'p, 'a> {
+    places: &'p mut [IoSlice<'a>],
     len: usize,
     /// Bytes that may still be added.
     room: usize,
-    bytes: usize,
 }
 
-impl<'a> Slices<'a> {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { list: [IoSlice::new(&[]); SLICES_MAX], len: 0, room: bytes_max, bytes: 0 }
+impl<'p, 'a> Slices<'p, 'a> {
+    pub(crate) fn new(places: &'p mut [IoSlice<'a>], bytes_max: usize) -> Self {
+        Self { places, len: 0, room: bytes_max }
     }
 
     /// Adds as much of `slice` as there is room for; says whether all of it went in.
@@ -27,24 +29,21 @@ impl<'a> Slices<'a> {
             return true;
         }
         let take = slice.len().min(self.room);
-        if take == 0 || self.len == SLICES_MAX {
-            return false;
-        }
-        self.list[self.len] = IoSlice::new(&slice[..take]);
+        let Some(place) = self.places.get_mut(self.len).filter(|_| take > 0) else { return false };
+        *place = IoSlice::new(&slice[..take]);
         self.len += 1;
         self.room -= take;
-        self.bytes += take;
         take == slice.len()
     }
 
     pub(crate) fn as_slices(&self) -> &[IoSlice<'a>] {
-        &self.list[..self.len]
+        &self.places[..self.len]
     }
 
     /// Bytes offered.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.as_slices().iter().map(|slice| slice.len()).sum()
     }
 }
 
@@ -54,15 +53,16 @@ mod tests {
 
     #[test]
     fn takes_no_more_than_its_bytes_and_its_places() {
-        let mut slices = Slices::new(5);
+        let mut places = [IoSlice::new(&[]); 3];
+        let mut slices = Slices::new(&mut places, 5);
         assert!(slices.push(b"abc"));
         assert!(slices.push(b""));
         assert!(!slices.push(b"def"), "two of three went in");
         assert!(!slices.push(b"g"));
         assert_eq!((slices.bytes(), slices.as_slices().len()), (5, 2));
 
-        let mut many = Slices::new(usize::MAX);
-        let taken = (0..SLICES_MAX + 9).filter(|_| many.push(b"x")).count();
-        assert_eq!((taken, many.bytes()), (SLICES_MAX, SLICES_MAX));
+        let mut many = Slices::new(&mut places, usize::MAX);
+        let taken = (0..9).filter(|_| many.push(b"x")).count();
+        assert_eq!((taken, many.bytes()), (3, 3));
     }
 }

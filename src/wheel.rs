@@ -13,7 +13,9 @@ use std::{
 };
 
 const SLOTS: u64 = 1024;
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_nanos(TICK_NANOS as u64);
+const TICK_NANOS: u32 = 100_000_000;
+const TICKS_PER_SEC: u64 = 1_000_000_000 / TICK_NANOS as u64;
 const WORDS: usize = SLOTS as usize / 64;
 
 /// The last tick that the wheel can reach, in fifty billion years: a round before the end of the numbers, so that adding
@@ -73,7 +75,7 @@ impl<T: Copy> Wheel<T> {
 
     /// Hands out all entries whose tick has come, by tick and then in the order of insertion, behind what is in `due`.
     pub fn advance(&mut self, now: Instant, due: &mut Vec<(T, Tick)>) {
-        let reached = self.ticks_until(now, u128::div_euclid).min(LAST);
+        let reached = self.ticks_until(now, u32::div_euclid).min(LAST);
         while let Some(tick) = self.first_occupied().filter(|&tick| tick <= reached) {
             self.passed = tick;
             let items = self.empty_slot(slot_of(tick));
@@ -85,7 +87,7 @@ impl<T: Copy> Wheel<T> {
     /// The tick at which an entry for `at` would come up: rounded up, at most one round ahead, and never one already
     /// handed out.
     pub fn tick_of(&self, at: Instant) -> Tick {
-        let tick = self.ticks_until(at, u128::div_ceil);
+        let tick = self.ticks_until(at, u32::div_ceil);
         Tick(tick.clamp(self.passed + 1, self.passed + SLOTS))
     }
 
@@ -133,15 +135,17 @@ impl<T: Copy> Wheel<T> {
         items
     }
 
-    fn ticks_until(&self, at: Instant, divide: fn(u128, u128) -> u128) -> u64 {
-        let nanos = at.saturating_duration_since(self.start).as_nanos();
-        let ticks = u64::try_from(divide(nanos, TICK.as_nanos())).unwrap_or(u64::MAX);
+    /// Whole seconds are whole ticks, so only the rest needs to be rounded.
+    fn ticks_until(&self, at: Instant, divide: fn(u32, u32) -> u32) -> u64 {
+        let since_start = at.saturating_duration_since(self.start);
+        let rest = u64::from(divide(since_start.subsec_nanos(), TICK_NANOS));
+        let ticks = since_start.as_secs().saturating_mul(TICKS_PER_SEC).saturating_add(rest);
         if canary::sings(Canary::NarrowTicks) { ticks & 0xFFFF_FFFF } else { ticks }
     }
 
     /// The time of a tick. Where the clock ends before the tick, the start: a wake-up too soon does no harm.
     fn time_of(&self, tick: u64) -> Instant {
-        let (secs, rest) = (tick / 10, tick % 10);
+        let (secs, rest) = (tick / TICKS_PER_SEC, tick % TICKS_PER_SEC);
         let since_start = Duration::from_secs(secs) + TICK * rest as u32;
         self.start.checked_add(since_start).unwrap_or(self.start)
     }

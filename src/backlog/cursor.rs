@@ -62,6 +62,11 @@ impl Cursor {
         (self.finish_to - self.pos) as usize
     }
 
+    /// Whether messages of the reader's own lie ahead of it.
+    pub(crate) fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     pub(crate) fn pos(&self) -> u64 {
         self.pos
     }

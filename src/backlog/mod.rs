@@ -133,7 +133,15 @@ impl Backlog {
     }
 
     /// Adds what the reader gets next.
-    pub(crate) fn gather<'a>(&'a self, cursor: &Cursor, out: &mut Slices<'a>) {
+    pub(crate) fn gather<'a>(&'a self, cursor: &Cursor, out: &mut Slices<'_, 'a>) {
+        if cursor.own.is_none() {
+            // The common case.
+            let span = Span { start: cursor.pos, end: self.stop(cursor) };
+            if span.start < span.end {
+                self.gather_span(span, out);
+            }
+            return;
+        }
         for span in self.spans(cursor) {
             if !self.gather_span(span, out) {
                 return;
@@ -142,7 +150,7 @@ impl Backlog {
     }
 
     /// Adds the rest of the frame that was partly written, if there is one.
-    pub(crate) fn gather_rest<'a>(&'a self, cursor: &Cursor, out: &mut Slices<'a>) -> bool {
+    pub(crate) fn gather_rest<'a>(&'a self, cursor: &Cursor, out: &mut Slices<'_, 'a>) -> bool {
         out.push(self.rest(cursor))
     }
 
@@ -157,6 +165,10 @@ impl Backlog {
 
     /// The reader got `len` more bytes. Says how many messages it now has wholly that it had not before.
     pub(crate) fn advance(&mut self, cursor: &mut Cursor, len: usize) -> u64 {
+        if cursor.own.is_none() {
+            debug_assert!(cursor.pos + len as u64 <= self.stop(cursor), "more was written than was offered");
+            return self.place(cursor, cursor.pos + len as u64);
+        }
         let mut left = len as u64;
         let mut pos = cursor.pos;
         for span in self.spans(cursor) {
@@ -304,7 +316,7 @@ impl Backlog {
     }
 
     /// Adds the bytes of `span`; says whether all of them went in.
-    fn gather_span<'a>(&'a self, span: Span, out: &mut Slices<'a>) -> bool {
+    fn gather_span<'a>(&'a self, span: Span, out: &mut Slices<'_, 'a>) -> bool {
         let mut pos = span.start;
         for block in self.blocks.range(self.block_at(pos)..) {
             let end = span.end.min(block.end());

@@ -7,9 +7,9 @@ use super::{BLOCK_MAX, Backlog, Cursor};
 use crate::{
     frame::{Header, Kind},
     sim::rng::Rng,
-    slices::Slices,
+    slices::{SLICES_MAX, Slices},
 };
-use std::{collections::VecDeque, rc::Rc};
+use std::{collections::VecDeque, io::IoSlice, rc::Rc};
 
 /// Readers at once.
 const READERS_MOST: usize = 8;
@@ -120,7 +120,8 @@ impl World {
 
     fn write(&mut self, backlog: &mut Backlog, n: usize, budget: usize, taken: usize) {
         let (cursor, naive) = &mut self.readers[n];
-        let mut slices = Slices::new(budget);
+        let mut places = [IoSlice::new(&[]); SLICES_MAX];
+        let mut slices = Slices::new(&mut places, budget);
         backlog.gather(cursor, &mut slices);
         let offered = slices.as_slices().iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         assert!(offered.len() <= budget);
@@ -149,7 +150,8 @@ impl World {
             return;
         }
         cursor.skip_after_frame();
-        let mut slices = Slices::new(usize::MAX);
+        let mut places = [IoSlice::new(&[]); SLICES_MAX];
+        let mut slices = Slices::new(&mut places, usize::MAX);
         backlog.gather(cursor, &mut slices);
         assert_eq!(backlog.lag(cursor), naive.lag() as u64, "what it will skip it still lacks");
         let rest = slices.as_slices().iter().map(|slice| slice.len()).sum();

@@ -242,6 +242,11 @@ impl Open {
         self.leave_at = Some(then);
     }
 
+    /// Whether a message has begun and not ended.
+    pub(crate) fn is_amid_message(&self) -> bool {
+        self.ear.as_ref().is_some_and(|ear| ear.message_since.is_some())
+    }
+
     /// For how long the unfinished message has been under way, while it was read.
     pub(crate) fn unfinished_for(&self, now: Instant) -> Option<Duration> {
         let ear = self.ear.as_ref()?;
@@ -265,6 +270,11 @@ impl Open {
         {
             soft.before += now.saturating_duration_since(since);
         }
+    }
+
+    /// Whether the socket has refused bytes since the peer was last known to keep up.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.stalled_since.is_some() || self.soft.is_some()
     }
 
     /// The lag is below the soft limit.

@@ -5,16 +5,19 @@
 use super::Relay;
 use crate::{
     canary::{self, Canary},
-    channel::ChannelId,
+    channel::{ChannelId, Channels},
     counters::Disconnect,
     id::PeerId,
     limits::{Limits, OnSlow},
     news::Event,
     peer::{Peer, Reading, Stage},
-    slices::Slices,
+    slices::{SLICES_FEW, SLICES_MAX, Slices},
     wire::Wire,
 };
-use std::{io, time::Instant};
+use std::{
+    io::{self, IoSlice},
+    time::Instant,
+};
 
 impl<L> Relay<L> {
     /// deliver: one write for each peer on the due list, within the budgets of a turn; then the slow are dealt with,
@@ -38,19 +41,24 @@ impl<L> Relay<L> {
 
     /// A channel has news: those who would take it are due, and those who refuse bytes lag further behind.
     fn stir(&mut self, channel: ChannelId, now: Instant) {
-        let mut members = std::mem::take(&mut self.scratch);
-        members.extend_from_slice(self.channels.members(channel));
+        let mut refusing = std::mem::take(&mut self.scratch);
+        let Self { channels, roster, due, random, .. } = self;
+        let members = channels.members(channel);
         // Somebody else is first each time.
-        let first = self.random.next() as usize % members.len().max(1);
-        members.rotate_left(first);
-        for id in members.drain(..) {
-            match self.roster.get(id) {
-                Some(peer) if peer.writable && !canary::sings(Canary::WritableWeighed) => self.rouse(id),
-                Some(_) => self.weigh(id, now),
-                None => {}
+        let (behind, ahead) = members.split_at(random.next() as usize % members.len().max(1));
+        for &id in ahead.iter().chain(behind) {
+            let Some(peer) = roster.get_mut(id) else { continue };
+            if !peer.writable || canary::sings(Canary::WritableWeighed) {
+                refusing.push(id);
+            } else if !peer.due && peer.is_due(channels) {
+                peer.due = true;
+                due.push(Some(channel), id);
             }
         }
-        self.scratch = members;
+        for id in refusing.drain(..) {
+            self.weigh(id, now);
+        }
+        self.scratch = refusing;
     }
 
     fn serve_due(&mut self, now: Instant, wire: &mut impl Wire<L>) {
@@ -60,17 +68,15 @@ impl<L> Relay<L> {
             && bytes < self.limits.turn.write_bytes
             && let Some(id) = self.due.pop()
         {
-            if let Some(peer) = self.roster.get_mut(id) {
-                peer.due = false;
-                writes += 1;
-                bytes += self.serve(id, now, wire);
-            }
+            writes += 1;
+            bytes += self.serve(id, now, wire);
         }
     }
 
     /// One write, or the end of writing. Says how many bytes were taken.
     fn serve(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>) -> usize {
         let Some(peer) = self.roster.get_mut(id) else { return 0 };
+        peer.due = false;
         if !peer.is_due(&self.channels) {
             return 0;
         }
@@ -78,9 +84,8 @@ impl<L> Relay<L> {
             self.finish(id, now, wire);
             return 0;
         }
-        let budget = self.limits.turn.write_per_peer;
         self.counters.writes += 1;
-        match peer.write(&self.channels, budget, wire) {
+        match peer.write(&self.channels, self.limits.turn.write_per_peer, wire) {
             Ok(taken) => {
                 self.counters.write_bytes += taken as u64;
                 self.note_written(id, taken, now);
@@ -112,10 +117,11 @@ impl<L> Relay<L> {
 
     fn note_written(&mut self, id: PeerId, taken: usize, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
-        let in_backlog = peer.settle_control(taken);
-        if peer.control.is_empty() {
+        let in_backlog = if peer.control.is_empty() { taken } else { peer.settle_control(taken) };
+        if peer.copied > 0 && peer.control.is_empty() {
             self.copied -= std::mem::take(&mut peer.copied) as usize;
         }
+        let mut skips = false;
         if let Some(seat) = &mut peer.seat
             && in_backlog > 0
         {
@@ -123,18 +129,31 @@ impl<L> Relay<L> {
             peer.traffic.messages_out += messages;
             peer.traffic.bytes_out += in_backlog as u64;
             self.counters.deliveries += messages;
+            skips = seat.cursor.is_skipping();
         }
         if let Stage::Open(open) = &mut peer.stage
             && taken > 0
+            && open.has_refused()
         {
             open.stalled_since = None;
             if peer.seat.as_ref().is_none_or(|seat| !self.channels.lags_above(seat, self.limits.soft_lag)) {
                 open.forgive_lag();
             }
         }
-        self.finish_skip(id, now);
+        if skips {
+            self.finish_skip(id, now);
+        }
         if !canary::sings(Canary::ForgottenOnDue) {
-            self.say_last_words(id);
+            self.go_on(id);
+        }
+    }
+
+    /// What a write has left to do: the rest, or, for who closes, the last words.
+    fn go_on(&mut self, id: PeerId) {
+        match self.roster.get(id) {
+            Some(peer) if !matches!(peer.stage, Stage::Open(_)) => self.say_last_words(id),
+            Some(peer) if peer.has_output(&self.channels) => self.rouse(id),
+            _ => {}
         }
     }
 
@@ -334,28 +353,36 @@ impl<L> Relay<L> {
 impl<L> Peer<L> {
     /// Offers the rest of a partly written frame, then control frames, then the backlog, with one write. Says how
     /// many bytes were taken.
-    fn write(
-        &mut self,
-        channels: &crate::channel::Channels,
+    fn write(&mut self, channels: &Channels, budget: usize, wire: &mut impl Wire<L>) -> io::Result<usize> {
+        if self.seat.as_ref().is_some_and(|seat| seat.cursor.has_own()) {
+            self.write_from(&mut [IoSlice::new(&[]); SLICES_MAX], channels, budget, wire)
+        } else {
+            self.write_from(&mut [IoSlice::new(&[]); SLICES_FEW], channels, budget, wire)
+        }
+    }
+
+    fn write_from<'c>(
+        &'c mut self,
+        places: &mut [IoSlice<'c>],
+        channels: &'c Channels,
         budget: usize,
         wire: &mut impl Wire<L>,
     ) -> io::Result<usize> {
-        let mut slices = Slices::new(budget);
-        match &self.seat {
-            Some(seat) => {
-                let backlog = channels.backlog(seat.channel);
-                let within_frame =
-                    seat.cursor.is_within_frame() && !canary::sings(Canary::ControlInsideFrame);
-                let unfinished = within_frame && !self.control.is_empty();
-                // After the control frames the backlog goes on with the next write.
-                let whole = !unfinished || backlog.gather_rest(&seat.cursor, &mut slices);
-                if whole && slices.push(self.control.pending()) && !unfinished {
-                    backlog.gather(&seat.cursor, &mut slices);
-                }
-            }
-            None => {
-                slices.push(self.control.pending());
-            }
+        let mut slices = Slices::new(places, budget);
+        let Some(seat) = &self.seat else {
+            slices.push(self.control.pending());
+            return wire.write(&mut self.link, slices.as_slices());
+        };
+        let backlog = channels.backlog(seat.channel);
+        if self.control.is_empty() {
+            backlog.gather(&seat.cursor, &mut slices);
+            return wire.write(&mut self.link, slices.as_slices());
+        }
+        let unfinished = seat.cursor.is_within_frame() && !canary::sings(Canary::ControlInsideFrame);
+        // After the control frames the backlog goes on with the next write.
+        let whole = !unfinished || backlog.gather_rest(&seat.cursor, &mut slices);
+        if whole && slices.push(self.control.pending()) && !unfinished {
+            backlog.gather(&seat.cursor, &mut slices);
         }
         wire.write(&mut self.link, slices.as_slices())
     }

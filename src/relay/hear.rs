@@ -135,12 +135,14 @@ impl<L> Relay<L> {
         }
         self.recount_inflight(id);
         self.relax(id);
-        self.arm(id);
     }
 
+    /// Of all that was read only the beginning of a message brings a deadline nearer.
     fn relax(&mut self, id: PeerId) {
-        if let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-            open.relax();
+        let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) else { return };
+        open.relax();
+        if open.is_amid_message() {
+            self.arm(id);
         }
     }
 

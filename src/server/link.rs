@@ -103,7 +103,11 @@ impl Wire<Link> for Sockets {
     }
 
     fn write(&mut self, link: &mut Link, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match again_when_interrupted(|| link.socket.write_vectored(slices)) {
+        let written = again_when_interrupted(|| match slices {
+            [slice] => link.socket.write(slice), // is the cheaper call
+            _ => link.socket.write_vectored(slices),
+        });
+        match written {
             // No stream socket answers so to bytes that it was given; one that did would be asked for ever.
             Ok(0) => Err(ErrorKind::WouldBlock.into()),
             answer => answer,

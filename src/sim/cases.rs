@@ -185,6 +185,9 @@ fn who_takes_a_slot_hears_nothing_of_its_former_tenant() {
     let timeout = limits.handshake_timeout;
     let mut world = world(limits, 1);
     world.net.faults.stale = 1000;
+    // As long as somebody is there, the timers of those who have gone are.
+    let other = world.join(Kind::Mute, 0, Habits::quiet(), ROOMY);
+    world.step_until("somebody is there", |world| world.clients[other].stage == Stage::Open);
     let former = world.join(Kind::Mute, 0, Habits::quiet(), ROOMY);
     world.clients[former].ask(Vec::new(), false);
     let is_open = |world: &World| world.net.sockets[former].name.is_some() && !world.is_astir();

@@ -173,28 +173,14 @@ impl Open {
         limits: &Limits,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
-        let Self { ear, controls, .. } = self;
-        let ear = ear.get_or_insert_default();
-        let begun = ear.scanner.frames_begun();
-        let whole_frame = ear.scanner.is_between_frames();
-        let (used, step) = ear.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
-        ear.message_since = match ear.scanner.is_between_messages() {
-            true => None,
-            false => ear.message_since.or(Some(now)),
+        let Some(ear) = &mut self.ear else {
+            // What leaves nothing behind, as a whole pong does, needs no memory of its own.
+            let mut ear = Ear::default();
+            let decoded = ear.decode(bytes, &mut self.controls, control, limits, now);
+            self.ear = (!ear.is_idle()).then(|| Box::new(ear));
+            return decoded;
         };
-        if matches!(step, Step::Ping | Step::Pong) {
-            let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
-            if !controls.take(per_sec, burst, now) || control.is_full() {
-                return Err(Fault::PingFlood);
-            }
-        }
-        if step == Step::Pong && whole_frame && bytes[0] == PONG {
-            return Ok((used, Input::Control, 1));
-        }
-        let message = ear.feed(&bytes[..used], control, limits)?;
-        // One that began earlier is work too.
-        let frames = (ear.scanner.frames_begun().wrapping_sub(begun) as usize).max(1);
-        Ok((used, ear.judge(step, message)?, frames))
+        ear.decode(bytes, &mut self.controls, control, limits, now)
     }
 
     /// A scanner to hear the peer's close frame with, unless that stands in the left-over input.
@@ -381,6 +367,36 @@ impl Ear {
             && self.left_over.is_empty()
             && self.scanner.is_between_frames()
             && self.scanner.is_between_messages()
+    }
+
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        controls: &mut TokenBucket,
+        control: &mut Control,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<(usize, Input, usize), Fault> {
+        let begun = self.scanner.frames_begun();
+        let whole_frame = self.scanner.is_between_frames();
+        let (used, step) = self.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
+        self.message_since = match self.scanner.is_between_messages() {
+            true => None,
+            false => self.message_since.or(Some(now)),
+        };
+        if matches!(step, Step::Ping | Step::Pong) {
+            let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
+            if !controls.take(per_sec, burst, now) || control.is_full() {
+                return Err(Fault::PingFlood);
+            }
+        }
+        if step == Step::Pong && whole_frame && bytes[0] == PONG {
+            return Ok((used, Input::Control, 1));
+        }
+        let message = self.feed(&bytes[..used], control, limits)?;
+        // One that began earlier is work too.
+        let frames = (self.scanner.frames_begun().wrapping_sub(begun) as usize).max(1);
+        Ok((used, self.judge(step, message)?, frames))
     }
 
     fn feed(

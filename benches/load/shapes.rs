@@ -45,7 +45,7 @@ impl Floor {
     fn load(&self, words: &str) -> (bool, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bench-load"));
         command.args(&self.address).arg("--server").arg(self.child.id().to_string());
-        command.args(["--patience", "5", "--warm-up", "0.1", "--seconds", "0.4"]).args(words.split(' '));
+        command.args(["--warm-up", "0.1", "--seconds", "0.4"]).args(words.split(' '));
         let output = command.stderr(Stdio::null()).output().unwrap();
         (output.status.success(), serde_json::from_slice(&output.stdout).unwrap())
     }
@@ -162,8 +162,4 @@ fn what_does_not_come_is_no_result() {
     }
     let (content, result) = floor.load("flood --senders 1 --receivers 0");
     assert!(!content && result["failed"].is_string(), "nobody to hear: {result}");
-    let (content, result) =
-        Floor { socket: None, child: Command::new("true").spawn().unwrap(), address: vec![] }
-            .load("flood --port 1 --receivers 3");
-    assert!(!content && result["failed"].is_string(), "nobody listens: {result}");
 }

@@ -54,6 +54,9 @@ def run(command, seconds, **others):
         return None, "", ""
     finally:
         end(child)
+        for pipe in (child.stdout, child.stderr):
+            if pipe:
+                pipe.close()
 
 
 def works(command):

@@ -6,11 +6,13 @@ a signal. Promises that whatever was started is ended, and that no wait is witho
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import children
@@ -58,6 +60,8 @@ def parse(words):
         parser.error("of --quick, --list, --continue, --report, --against and --log-ratio only one")
     if asked.names and (asked.list or asked.resume or asked.report):
         parser.error("names do not go with --list, --continue or --report")
+    if asked.against and not (os.path.isfile(asked.against) and os.access(asked.against, os.X_OK)):
+        parser.error(f"{asked.against} is no program")
     return asked
 
 
@@ -256,6 +260,33 @@ def quick(asked):
     with_tools(lambda tools: measure_all(runs, field, tools, set(), keep))
     show_bars(Table(found))
     return int(whether_failed(found))
+
+
+def two_in_turn(asked):
+    """--against and --log-ratio."""
+    import servers
+
+    workloads, names = choose(asked.names)
+    if names or len(workloads or [None]) > 1:
+        raise UnknownName("--against and --log-ratio go with one workload and no server")
+    prepare.build()
+    workload = adjusted(workloads or [WORKLOADS["w2-64"]], asked.seconds)[0]
+    other = Path(asked.against).resolve() if asked.against else prepare.RELAY
+    binaries = [(prepare.RELAY, "info"), (other, "info" if asked.against else "off")]
+    show("server CPU per delivery, µs; A: " + (f"this build, B: {asked.against}" if asked.against else
+                                               'log = "info", B: log = "off"'))
+    show(f"{workload.title}; {workload.seconds:g} s each")
+
+    def sides(tools):
+        known = [servers.relay_of(binary, level) for binary, level in binaries]
+        return [compare.Side(name, partial(measured_on, tools, server)) for name, server in zip("AB", known)]
+
+    with_tools(lambda tools: compare.compare(sides(tools), workload, asked.rounds or ROUNDS, show))
+    return 0
+
+
+def measured_on(tools, server, workload):
+    return trial.measure(tools, workload, server)
 
 
 def show_bars(table):

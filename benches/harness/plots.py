@@ -13,10 +13,10 @@ import matplotlib
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: E402
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator  # noqa: E402
 
 # Neither black nor white: a page may be either.
-INK, GRID = "#7a7f87", "#7a7f8744"
+INK = "#7a7f87"
 OURS, LIMIT, OTHER = "#e8590c", "#2f9e44", "#4c8dd6"
 LINES = ("#e8590c", "#2f9e44", "#9775c9", "#4c8dd6", "#d6a214", "#c2528b", "#3aa6a0", "#8a6d4b", "#6a9c2f", "#b35555",
          "#5f7f99")
@@ -26,17 +26,12 @@ STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "wsrelayd", "font.family": "sans-serif", "font.size": 10,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none", "figure.facecolor": "none",
-    "savefig.facecolor": "none", "legend.frameon": False, "grid.color": GRID, "axes.titlesize": 11,
+    "savefig.facecolor": "none", "legend.frameon": False, "grid.color": INK, "grid.alpha": 0.3, "axes.titlesize": 11,
 }
 
 
 def words(value, _position=None):
-    return f"{value:,.0f}" if value >= 1 else f"{value:.3g}"
-
-
-def logarithmic(axis):
-    axis.set_major_formatter(FuncFormatter(words))
-    axis.set_minor_formatter(NullFormatter())
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def colour(name):
@@ -53,9 +48,8 @@ def bars(axes, panel):
     for place, value in enumerate(values):
         axes.text(value * 1.15, place, words(value), va="center", fontsize=9)
     axes.set_title(panel["title"], loc="left")
-    axes.xaxis.set_major_formatter(NullFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x", which="both", length=0)
+    axes.xaxis.set_major_locator(NullLocator())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.spines["bottom"].set_visible(False)
 
 
@@ -70,8 +64,9 @@ def lines(axes, panel):
     axes.set(xscale="log", yscale="log", xlabel=panel["x"], ylabel=panel["y"])
     ticks = sorted({point[0] for line in panel["lines"] for point in line["points"]})
     axes.set_xticks(ticks, [words(tick) for tick in ticks])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    logarithmic(axes.yaxis)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(words))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="y", which="major")
     axes.set_title(panel["title"], loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

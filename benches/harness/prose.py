@@ -40,6 +40,12 @@ Idle connections up to each step; at each a sender of 5 messages/s. Memory is re
 each connection; "again" is memory after all were closed and opened a second and a third time, over that of the first.
 """
 
+PLOTS = """\
+## Plots
+
+The lengths of bars are logarithmic.
+"""
+
 GROWTH = """\
 ## How cost grows
 

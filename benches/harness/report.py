@@ -171,7 +171,7 @@ class Page:
         parts = [self.series(series) for series in SERIES if series.name in known]
         shown = [f"![{name}](plots/{name}.svg)\n" for name in sorted(known - {series.name for series in SERIES})]
         growth = [prose.GROWTH, *parts] if parts else []
-        return "\n".join([*growth, *(["## Plots\n", *shown] if shown else [])])
+        return "\n".join([*growth, *([prose.PLOTS, *shown] if shown else [])])
 
     def series(self, series):
         who = [name for name in names() if any(self.table.values("server_us", w, name) for _, w in series.points[:1])]

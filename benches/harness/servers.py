@@ -22,6 +22,7 @@ import installing
 from installing import NODE, PEERS, PYTHON, ROOT, TARGET
 from launch import NotStarted, Process, free_port, is_listening
 
+RELAY = TARGET / "release" / "wsrelayd"
 ATTEMPTS = 3
 # What a relay needs besides its connections.
 SPARE_DESCRIPTORS = 150
@@ -109,13 +110,14 @@ def node(file, *where):
     return program(["node", NODE / file], *where)
 
 
-def relay(binary, name, address, work, core, _channels):
+def relay(binary, level, name, address, work, core, _channels):
     """wsrelayd with all laws and limits on, and room for as many connections as there are descriptors."""
     option, value = address
     listen = f"unix:{value}" if option == "--unix" else f"127.0.0.1:{value}"
     config = work / f"{name}.toml"
     config.write_text(
-        f'listen = ["{listen}"]\nadmin = []\nlog = "warn"\nmax_connections = {descriptors() - SPARE_DESCRIPTORS}\n')
+        f'listen = ["{listen}"]\nadmin = []\nlog = "{level}"\n'
+        f"max_connections = {descriptors() - SPARE_DESCRIPTORS}\n")
     process = Process(name, [binary, "--config", config], work, core)
     process.await_that(lambda: is_listening(address))
     return [process]
@@ -199,11 +201,11 @@ def debian_version(package):
 # --- the table ---------------------------------------------------------------------------------------------------------
 
 
-def wsrelayd(binary=TARGET / "release" / "wsrelayd"):
-    """This build's, or another binary, which then is there already."""
-    need = installing.relay if binary.is_relative_to(TARGET) else lambda log: None
+def relay_of(binary, level="warn"):
+    """A build of the relay with a level of its log. Only this build's own is built by `install`."""
+    need = installing.relay if binary == RELAY else lambda log: None
     version = partial(crate_version, "Cargo.lock", "wsrelayd")
-    return Server("wsrelayd", "wsrelayd {}", version, need, partial(relay, binary), unix=True)
+    return Server("wsrelayd", "wsrelayd {}", version, need, partial(relay, binary, level), unix=True)
 
 
 def own(name, title, binary, *arguments, crate="", **more):
@@ -225,7 +227,7 @@ def from_pypi(name, title, need=installing.python, knows_channels=False, **more)
 
 
 _ALL = [
-    wsrelayd(),
+    relay_of(RELAY),
     own("floor", "the floor", "bench-floor"),
     own("plain", "one write per message", "bench-floor", "--each"),
     from_npm("ws", "ws", "ws.mjs"),
@@ -235,6 +237,8 @@ _ALL = [
     from_pypi("picows", "picows {}"),
     from_pypi("socketify", "socketify {} (uWebSockets)", installing.socketify, knows_channels=True, echo=True),
     own("tokio", "tokio-tungstenite {}", "bench-tokio", crate="tokio-tungstenite", knows_channels=True),
+    own("tokio-each", "tokio-tungstenite {}, each flushed", "bench-tokio", "--each", crate="tokio-tungstenite",
+        knows_channels=True),
     Server("nchan", "nchan {}", partial(debian_version, "libnginx-mod-nchan"), installing.nchan, nchan, echo=True,
            unix=True),
 ]

@@ -182,7 +182,7 @@ def cases():
     for name in ("wsrelayd", "floor", "ws"):
         for unix in (False, True):
             front = behind_nginx(SERVERS[name], unix)
-            yield front.name.replace("-", "_"), front, {}
+            yield front.name, front, {}
 
 
 def test_of(server, how):
@@ -191,14 +191,14 @@ def test_of(server, how):
 
 CASES = list(cases())
 for _name, _server, _how in CASES:
-    setattr(Relays, f"test_{_name}", test_of(_server, _how))
+    setattr(Relays, f"test_{_name.replace('-', '_')}", test_of(_server, _how))
 
 
 class Table(unittest.TestCase):
     """What can be said of the table without starting anything, and what happens when a start fails."""
 
     def test_that_there_are_cases(self):
-        names = "wsrelayd floor plain ws fastify socketio websockets picows socketify tokio nchan".split()
+        names = "wsrelayd floor plain ws fastify socketio websockets picows socketify tokio tokio-each nchan".split()
         self.assertEqual(list(SERVERS), names)
         self.assertGreater(len(CASES), 2 * len(names))
 

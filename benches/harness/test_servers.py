@@ -222,7 +222,7 @@ class Table(unittest.TestCase):
 
     def test_that_whoever_ignores_the_signal_is_ended_with_all_its_children(self):
         with tempfile.TemporaryDirectory() as folder:
-            command = ["sh", "-c", "trap '' TERM; sleep 1000 & echo ready; wait; sleep 1000"]
+            command = ["sh", "-c", "trap '' TERM; sleep 60 & echo ready; wait; sleep 60"]
             stubborn = servers.program(command, "stubborn", [], Path(folder), None, False)[0]
             pids = stubborn.family()
             self.assertEqual(len(pids), 2)
@@ -239,7 +239,7 @@ class Table(unittest.TestCase):
     def test_that_a_killed_program_takes_its_servers_along(self):
         with tempfile.TemporaryDirectory() as folder:
             script = (f"import sys, os, signal; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers, pathlib\n"
-                      f"one = servers.program(['sh', '-c', 'echo ready; exec sleep 1000'], 'one', [], "
+                      f"one = servers.program(['sh', '-c', 'echo ready; exec sleep 60'], 'one', [], "
                       f"pathlib.Path({folder!r}), None, False)[0]\n"
                       "print(one.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n")
             _, out, _ = children.run([sys.executable, "-c", script], 30, stdout=-1)

@@ -53,7 +53,11 @@ impl Channels {
 }
 
 /// Sends what comes, until the connection or the channel ends.
-async fn send_all(messages: impl Stream<Item = Message>, mut outgoing: impl Sink<Message> + Unpin, each: bool) {
+async fn send_all(
+    messages: impl Stream<Item = Message>,
+    mut outgoing: impl Sink<Message> + Unpin,
+    each: bool,
+) {
     let mut messages = pin!(messages);
     if !each {
         messages.map(Ok).forward(outgoing).await.ok();

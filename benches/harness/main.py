@@ -278,7 +278,7 @@ def two_in_turn(asked):
     show(f"{workload.title}; {workload.seconds:g} s each")
 
     def sides(tools):
-        known = [servers.relay_of(binary, level) for binary, level in binaries]
+        known = [servers.wsrelayd(binary, level) for binary, level in binaries]
         return [compare.Side(name, partial(measured_on, tools, server)) for name, server in zip("AB", known)]
 
     with_tools(lambda tools: compare.compare(sides(tools), workload, asked.rounds or ROUNDS, show))

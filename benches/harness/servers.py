@@ -109,13 +109,13 @@ def node(file, *where):
     return program(["node", NODE / file], *where)
 
 
-def relay(binary, name, address, work, core, _channels):
+def relay(binary, level, name, address, work, core, _channels):
     """wsrelayd with all laws and limits on, and room for as many connections as there are descriptors."""
     option, value = address
     listen = f"unix:{value}" if option == "--unix" else f"127.0.0.1:{value}"
     config = work / f"{name}.toml"
     config.write_text(
-        f'listen = ["{listen}"]\nadmin = []\nlog = "warn"\nmax_connections = {descriptors() - SPARE_DESCRIPTORS}\n')
+        f'listen = ["{listen}"]\nadmin = []\nlog = "{level}"\nmax_connections = {descriptors() - SPARE_DESCRIPTORS}\n')
     process = Process(name, [binary, "--config", config], work, core)
     process.await_that(lambda: is_listening(address))
     return [process]
@@ -199,11 +199,11 @@ def debian_version(package):
 # --- the table ---------------------------------------------------------------------------------------------------------
 
 
-def wsrelayd(binary=TARGET / "release" / "wsrelayd"):
-    """This build's, or another binary, which then is there already."""
+def wsrelayd(binary=TARGET / "release" / "wsrelayd", level="warn"):
+    """This build's, or another binary, which then is there already; with what is to be logged."""
     need = installing.relay if binary.is_relative_to(TARGET) else lambda log: None
     version = partial(crate_version, "Cargo.lock", "wsrelayd")
-    return Server("wsrelayd", "wsrelayd {}", version, need, partial(relay, binary), unix=True)
+    return Server("wsrelayd", "wsrelayd {}", version, need, partial(relay, binary, level), unix=True)
 
 
 def own(name, title, binary, *arguments, crate="", **more):

@@ -203,11 +203,10 @@ def measure_and_report(asked, path):
         children.complain(f"to go on: benches/run --continue {kept.path}")
         raise
     machine, found = records.read(kept.path)
-    page = report.Page(machine, found)
     if asked["names"]:
-        show_sections(page)
+        show_sections(report.Page(machine, found, emphasis=""))
     else:
-        write_report(page)
+        write_report(report.Page(machine, found))
     return int(whether_failed(found))
 
 

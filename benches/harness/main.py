@@ -203,11 +203,10 @@ def measure_and_report(asked, path):
         children.complain(f"to go on: benches/run --continue {kept.path}")
         raise
     machine, found = records.read(kept.path)
-    page = report.Page(machine, found)
     if asked["names"]:
-        show_sections(page)
+        show_sections(report.Page(machine, found, emphasis=""))
     else:
-        write_report(page)
+        write_report(report.Page(machine, found))
     return int(whether_failed(found))
 
 
@@ -278,7 +277,7 @@ def two_in_turn(asked):
     show(f"{workload.title}; {workload.seconds:g} s each")
 
     def sides(tools):
-        known = [servers.relay_of(binary, level) for binary, level in binaries]
+        known = [servers.wsrelayd(binary, level) for binary, level in binaries]
         return [compare.Side(name, partial(measured_on, tools, server)) for name, server in zip("AB", known)]
 
     with_tools(lambda tools: compare.compare(sides(tools), workload, asked.rounds or ROUNDS, show))

@@ -11,14 +11,10 @@ import time
 from pathlib import Path
 
 import children
+from installing import BUILD_SECS, CACHE, INSTALL_SECS, ROOT, TARGET
 
-ROOT = Path(__file__).resolve().parents[2]
-TARGET = ROOT / Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-CACHE = ROOT / Path(os.environ.get("WSRELAYD_CACHE", "target/test-tools"))
 RELAY = TARGET / "release" / "wsrelayd"
 LOAD = TARGET / "benches" / "release" / "bench-load"
-BUILD_SECS = 1200
-INSTALL_SECS = 600
 
 
 class NotPrepared(Exception):

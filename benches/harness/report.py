@@ -29,8 +29,9 @@ SCALE_HEADS = ["", "connections", "bytes each", "handshakes/s", "CPU each, µs",
 class Page:
     """One page from the machine's facts and the runs."""
 
-    def __init__(self, machine, runs):
-        self.machine, self.runs = machine, runs
+    def __init__(self, machine, runs, emphasis="**"):
+        """`emphasis` stands around the relay's own name."""
+        self.machine, self.runs, self.emphasis = machine, runs, emphasis
         self.table = Table(runs)
         self.labels = machine.get("labels", {})
         self.channels = machine.get("channels", {})
@@ -40,7 +41,7 @@ class Page:
 
     def label(self, name):
         text = self.labels.get(name, name)
-        return f"**{text}**" if ENTRANTS[name].base == RELAY else text
+        return f"{self.emphasis}{text}{self.emphasis}" if ENTRANTS[name].base == RELAY else text
 
     def measured(self, workload):
         """The entrants that ran it: cheapest first, those without a result last."""

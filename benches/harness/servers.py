@@ -90,7 +90,7 @@ class Server:
         raise AssertionError("there is always a last attempt")
 
 
-# --- how each kind is started ------------------------------------------------------------------------------------------
+# --- how each kind is started --------------------------------------------------------------------------------------
 
 
 def program(command, name, address, work, core, channels, knows_channels=False):
@@ -172,7 +172,7 @@ def descriptors():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-# --- versions, as they are pinned --------------------------------------------------------------------------------------
+# --- versions, as they are pinned ----------------------------------------------------------------------------------
 
 
 def npm_version(package):
@@ -198,11 +198,11 @@ def debian_version(package):
     return ""
 
 
-# --- the table ---------------------------------------------------------------------------------------------------------
+# --- the table -----------------------------------------------------------------------------------------------------
 
 
-def relay_of(binary, level="warn"):
-    """A build of the relay with a level of its log. Only this build's own is built by `install`."""
+def wsrelayd(binary=RELAY, level="warn"):
+    """This build's, which `install` builds, or another binary, which is there already; with what is to be logged."""
     need = installing.relay if binary == RELAY else lambda log: None
     version = partial(crate_version, "Cargo.lock", "wsrelayd")
     return Server("wsrelayd", "wsrelayd {}", version, need, partial(relay, binary, level), unix=True)
@@ -211,8 +211,9 @@ def relay_of(binary, level="warn"):
 def own(name, title, binary, *arguments, crate="", **more):
     """A program of benches/Cargo.toml."""
     command = [TARGET / "benches" / "release" / binary, *arguments]
-    return Server(name, title, partial(crate_version, "benches/Cargo.lock", crate), partial(installing.bench, name=binary),
-                  partial(program, command, **more), unix=True)
+    version = partial(crate_version, "benches/Cargo.lock", crate)
+    return Server(name, title, version, partial(installing.bench, name=binary), partial(program, command, **more),
+                  unix=True)
 
 
 def from_npm(name, package, file, **more):
@@ -227,7 +228,7 @@ def from_pypi(name, title, need=installing.python, knows_channels=False, **more)
 
 
 _ALL = [
-    relay_of(RELAY),
+    wsrelayd(),
     own("floor", "the floor", "bench-floor"),
     own("plain", "one write per message", "bench-floor", "--each"),
     from_npm("ws", "ws", "ws.mjs"),

@@ -1,8 +1,8 @@
 """Starts every server, and holds what it relays against what was sent: python3 benches/harness/test_servers.py [-v].
 
 Each test is one server: two receivers get exactly a sender's binary messages, in order, the sender none of them (all,
-where it echoes), another path none where paths are channels; and after `end` no process is left. A server that cannot be
-installed fails. All traffic is on loopback, each wait is bounded.
+where it echoes), another path none where paths are channels; and after `end` no process is left. A server that cannot
+be installed fails. All traffic is on loopback, each wait is bounded.
 """
 
 import base64
@@ -238,7 +238,8 @@ class Table(unittest.TestCase):
 
     def test_that_a_killed_program_takes_its_servers_along(self):
         with tempfile.TemporaryDirectory() as folder:
-            script = (f"import sys, os, signal; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers, pathlib\n"
+            script = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+                      "import os, pathlib, servers, signal\n"
                       f"one = servers.program(['sh', '-c', 'echo ready; exec sleep 60'], 'one', [], "
                       f"pathlib.Path({folder!r}), None, False)[0]\n"
                       "print(one.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n")

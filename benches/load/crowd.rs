@@ -4,6 +4,7 @@
 //! each receiver, and that a socket that takes nothing holds nobody up: what it did not take is kept and leaves later.
 
 use std::{
+    error::Error,
     io::{ErrorKind, Read, Write},
     os::fd::AsRawFd,
     time::Duration,
@@ -142,8 +143,20 @@ impl Crowd {
         self.poll.registry()
     }
 
+    /// Receivers of each message.
+    pub fn need(&self) -> u32 {
+        self.need
+    }
+
+    /// Messages that somebody does not have yet.
     pub fn on_their_way(&self) -> u64 {
         self.sent - self.complete
+    }
+
+    /// How often a receiver does not have one of them.
+    pub fn missing(&self) -> u64 {
+        let some = self.tallies.iter().flat_map(|tally| &tally.reached).map(|&reached| u64::from(reached));
+        self.on_their_way() * u64::from(self.need) - some.sum::<u64>()
     }
 
     pub fn join_senders(&mut self) -> Outcome<()> {
@@ -200,11 +213,15 @@ impl Crowd {
         Ok(())
     }
 
-    /// Closes all but the first so many.
-    pub fn part(&mut self, remaining: usize) {
-        let parted = self.lines.len().saturating_sub(remaining);
-        self.lines.truncate(remaining);
-        self.need -= parted as u32;
+    /// Closes all.
+    pub fn leave(&mut self) {
+        self.lines.clear();
+        self.stopped.clear();
+        self.need = 0;
+    }
+
+    pub fn len(&self) -> u32 {
+        self.lines.len() as u32
     }
 
     /// To be called when all are there and nothing is on its way: at most so many messages of each sender are then.
@@ -304,8 +321,12 @@ impl Crowd {
         if self.quiet_ns() < self.patience_ns() {
             return Ok(());
         }
-        let (sent, complete) = (self.sent, self.complete);
-        Err(format!("nothing came any more: of {sent} messages sent {complete} had reached everybody").into())
+        Err(self.silence())
+    }
+
+    pub fn silence(&self) -> Box<dyn Error> {
+        let Self { sent, complete, .. } = self;
+        format!("nothing came any more: of {sent} messages sent {complete} had reached everybody").into()
     }
 
     /// The patience begins anew.

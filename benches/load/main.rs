@@ -6,6 +6,7 @@
 //! | `flood` `rate` `scale` | the shapes of load |
 //! | `crowd` `door` | the connections, and how they are opened |
 //! | `check` `wire` | what may come, and how messages look |
+//! | `schedule` | when a message is due |
 //! | `snapshot` `process` `latency` | what it cost, and how long it took |
 //!
 //! One thread. Prints one JSON object. A result means that every receiver got every message of its channel exactly
@@ -21,6 +22,9 @@ mod door;
 mod flood;
 mod latency;
 mod process;
+mod rate;
+mod scale;
+mod schedule;
 mod snapshot;
 mod wire;
 
@@ -48,6 +52,9 @@ fn main() -> ExitCode {
 fn measure(Arguments { common, shape }: &Arguments) -> Outcome<Value> {
     match shape {
         Shape::Flood { crowd, window } => flood::measure(common, *crowd, *window),
-        _ => Err("not yet".into()),
+        Shape::Rate { crowd, per_second, stopped } => rate::measure(common, *crowd, *per_second, *stopped),
+        Shape::Scale { connections, again, idle_seconds } => {
+            scale::measure(common, connections, *again, *idle_seconds)
+        }
     }
 }

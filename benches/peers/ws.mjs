@@ -1,0 +1,34 @@
+// Peer: `ws`, a channel for each path. After "Server broadcast" in its README (to every other client), with the clients
+// of one path in a set of their own, found by `request.url` as under "Multiple servers sharing a single HTTP/S server".
+// Compression is off by default.
+
+import { createServer } from 'node:http'
+import WebSocket, { WebSocketServer } from 'ws'
+import { place, sayReady } from './listen.mjs'
+
+const channels = new Map()
+
+function join(path, client) {
+  const channel = channels.get(path) ?? new Set()
+  channels.set(path, channel.add(client))
+  client.on('close', () => {
+    channel.delete(client)
+    if (channel.size === 0) channels.delete(path)
+  })
+  return channel
+}
+
+const server = createServer()
+const wss = new WebSocketServer({ server, clientTracking: false })
+
+wss.on('connection', (ws, request) => {
+  const channel = join(request.url, ws)
+  ws.on('error', console.error)
+  ws.on('message', (data, isBinary) => {
+    for (const client of channel) {
+      if (client !== ws && client.readyState === WebSocket.OPEN) client.send(data, { binary: isBinary })
+    }
+  })
+})
+
+server.listen(place, sayReady)

@@ -13,7 +13,7 @@ GROWING = (*OURS, "tokio", "socketify")
 
 # Peers that may lose messages by design: their failed run is shown, and does not fail the whole.
 KNOWN_TO_DROP = {
-    "tokio": "its broadcast channel drops what a receiver that lags has not yet taken",
+    "tokio": "who needs what its broadcast channel no longer keeps is sent away",
     "socketify": "a socket over its limit of backpressure is passed over",
     "nchan": "a subscriber that lags behind the channel's message buffer misses what was discarded",
 }
@@ -89,7 +89,8 @@ MAIN = (
     rate("w1-1k", "W1: 50 messages/s of 1 KiB to 1000 receivers", 1, 1000, 50, size_bytes=1024, seconds=2, group="w1"),
     flood("w2-16", "W2: 1 sender, 16 messages in flight, 1000 receivers, 64 B", 1, 1000, 16, group="w2"),
     flood("w2-64", "W2: 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64, group="w2"),
-    flood("w2-256", "W2: 1 sender, 256 messages in flight, 1000 receivers, 64 B", 1, 1000, 256, group="w2"),
+    flood("w2-256", "W2: 1 sender, 256 messages in flight, 1000 receivers, 64 B", 1, 1000, 256, peer_rounds=3,
+          group="w2"),
     flood("w2-16k", "W2: 1 sender, 4 messages in flight, 1000 receivers, 16 KiB", 1, 1000, 4, size_bytes=16384,
           group="w2"),
     rate("w2o-200", "W2o: 200 messages/s offered to 1000 receivers, 64 B", 1, 1000, 200, peer_rounds=3, group="w2o"),
@@ -100,8 +101,11 @@ MAIN = (
     flood("w3-flood", "W3: 100 clients all sending, 4 messages in flight each, 64 B", 100, 0, 4, group="w3"),
     rate("w3-rate", "W3: 1000 clients at 1 message/s each, 64 B", 1000, 0, 1000, group="w3"),
     Workload("w4", "W4: idle connections and a slow sender",
-             ("scale", "--connections", ",".join(map(str, SCALE_STEPS)), "--again", 2, "--idle-seconds", 1),
-             SCALE_STEPS[-1] + 1, seconds=1, rounds=2, group="w4"),
+             ("scale", "--connections", ",".join(map(str, SCALE_STEPS)), "--again", 2, "--idle-seconds", 0),
+             SCALE_STEPS[-1] + 1, seconds=1, rounds=2, peer_rounds=1, group="w4"),
+    Workload("idle", "W4: the pings of an idle hour, scaled from 25 s with 10,000 connections",
+             ("scale", "--connections", "10000", "--again", 0, "--idle-seconds", 25), 10001, seconds=1, rounds=1,
+             entrants=only((RELAY, "websockets", "socketio")), group="w4"),
     rate("w5-rate", "W5: behind nginx, 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, entrants=BEHIND_NGINX,
          floor="nginx-floor-unix", group="w5"),
     flood("w5-flood", "W5: behind nginx, 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64,

@@ -14,7 +14,7 @@ START_SECS = 0.35
 PEER_START_SECS = 0.9
 CONNECTS_PER_SEC = 20000
 PEER_CONNECTS_PER_SEC = 4000
-SAMPLE_OF_SCALE_SECS = 0.3
+STEP_REST_SECS, CLOSED_REST_SECS = 0.9, 2
 
 
 class UnknownName(Exception):
@@ -88,8 +88,9 @@ def estimate(run):
         return secs + workload.warm_up + workload.seconds + (0 if ours else 0.3)
     values = dict(zip(workload.command[1::2], workload.command[2::2]))
     steps = len(values["--connections"].split(","))
-    again = int(values.get("--again", 0)) * workload.connections / connects
-    return secs + again + steps * (workload.seconds + values["--idle-seconds"] + SAMPLE_OF_SCALE_SECS)
+    again = int(values["--again"])
+    reopened = again * (workload.connections / connects + STEP_REST_SECS) + (again + 1) * CLOSED_REST_SECS
+    return secs + reopened + steps * (workload.seconds + values["--idle-seconds"] + STEP_REST_SECS)
 
 
 def duration(secs):

@@ -231,3 +231,6 @@ fn answer(wire: &Wire, head: &[u8], answers: &mut Vec<u8>) -> Result<bool, Strin
 fn unknown(head: &[u8]) -> String {
     format!("what came is no message of ours: {}", head.escape_ascii())
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,10 +153,14 @@ impl Crowd {
         self.sent - self.complete
     }
 
-    /// How often a receiver does not have one of them.
-    pub fn missing(&self) -> u64 {
-        let some = self.tallies.iter().flat_map(|tally| &tally.reached).map(|&reached| u64::from(reached));
-        self.on_their_way() * u64::from(self.need) - some.sum::<u64>()
+    /// All messages that somebody does not have, with how many that are.
+    pub fn missing(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+        let both = self.said.iter().zip(&self.tallies).enumerate();
+        both.flat_map(move |(sender, (said, tally))| {
+            let numbers = tally.everywhere..said.sent;
+            let reached = move |number: u32| tally.reached[number as usize % tally.reached.len()];
+            numbers.map(move |number| (sender as u32, number, self.need - reached(number)))
+        })
     }
 
     pub fn join_senders(&mut self) -> Outcome<()> {

@@ -15,12 +15,17 @@ pub struct Histogram {
 
 impl Histogram {
     pub fn record(&mut self, delay_ns: u64) {
+        self.record_many(delay_ns, 1);
+    }
+
+    /// So many of the same.
+    pub fn record_many(&mut self, delay_ns: u64, count: u64) {
         let place = place_of(delay_ns);
         if place >= self.counts.len() {
             self.counts.resize(place + 1, 0);
         }
-        self.counts[place] += 1;
-        self.total += 1;
+        self.counts[place] += count;
+        self.total += count;
         self.most = self.most.max(delay_ns);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The delay of a message counts from when it was due, not from when it could be sent, so a server that is behind
 //! cannot hide it. Nothing here spins: a timer wakes the poller. After the span nothing more is sent, and what is on
-//! its way is waited for, as long as the patience reaches.
+//! its way is waited for, as long as the patience reaches; what is missing then counts as if it came then.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -44,6 +44,17 @@ impl Stopwatch {
     fn delay_ns(&self, sender: u32, number: u32) -> Option<u64> {
         let due = self.schedule.due_ns(self.schedule.nth_of(sender, number));
         (due >= self.span_start_ns).then(|| self.now_ns.saturating_sub(due))
+    }
+}
+
+impl Stopwatch {
+    /// Counts deliveries that will not be waited for as if they came now: they would have taken even longer.
+    fn give_up(&mut self, (sender, number, count): (u32, u32, u32)) -> u64 {
+        if let Some(delay) = self.delay_ns(sender, number) {
+            self.each.record_many(delay, u64::from(count));
+            self.last.record_many(delay, 1);
+        }
+        u64::from(count)
     }
 }
 
@@ -196,6 +207,7 @@ impl Run {
                 return Err(crowd.silence());
             }
         }
-        Ok(crowd.missing())
+        self.watch.now_ns = now_ns();
+        Ok(crowd.missing().map(|missing| self.watch.give_up(missing)).sum())
     }
 }

@@ -137,3 +137,53 @@ fn pattern(length: usize) -> Vec<u8> {
     };
     std::iter::repeat_with(next).take(length).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_what_is_received_but_for_the_mask() {
+        for (size, header) in [(16, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let wire = Wire::new(Protocol::Ws, size);
+            let mut sent = Vec::new();
+            wire.append_sent(&mut sent, 7, 11);
+            let mut received = vec![0; wire.length()];
+            wire.write_received(&mut received, 7, 11);
+            assert_eq!(received.len(), header + size);
+            assert_eq!(sent.len(), header + 4 + size);
+            assert_eq!(sent[1], received[1] | 0x80);
+            let payload: Vec<u8> = sent[header + 4..]
+                .iter()
+                .zip(sent[header..header + 4].iter().cycle())
+                .map(|(a, b)| a ^ b)
+                .collect();
+            assert_eq!(payload, received[header..], "{size} bytes");
+            assert_eq!(wire.id_of(&received[..wire.head_length()]), Some((7, 11)));
+        }
+    }
+
+    #[test]
+    fn an_event_of_socket_io_has_its_argument_behind_it() {
+        let wire = Wire::new(Protocol::Socketio, 16);
+        let mut received = vec![0; wire.length()];
+        wire.write_received(&mut received, 1, 2);
+        let (text, binary) = received.split_at(2 + EVENT.len());
+        assert_eq!(text, [&[TEXT, 39][..], br#"451-["m",{"_placeholder":true,"num":0}]"#].concat());
+        assert_eq!(binary[..10], [BINARY, 16, 0, 0, 0, 1, 0, 0, 0, 2]);
+        let mut sent = Vec::new();
+        wire.append_sent(&mut sent, 1, 2);
+        assert_eq!(sent.len(), received.len() + 8);
+    }
+
+    #[test]
+    fn fillings_differ_by_sender_and_by_number() {
+        let wire = Wire::new(Protocol::Ws, 64);
+        let ids = (0..40).flat_map(|sender| (0..40).map(move |number| (sender, number)));
+        let fillings: std::collections::HashSet<_> = ids.map(|(a, b)| wire.filling(a, b)).collect();
+        // Some share a place; those stand far apart.
+        assert!(fillings.len() > 1200, "{}", fillings.len());
+        assert_ne!(wire.filling(3, 5), wire.filling(3, 6));
+        assert_ne!(wire.filling(3, 5), wire.filling(4, 5));
+    }
+}

@@ -1,7 +1,8 @@
 """What the servers are made of: packages from npm, PyPI and Debian with exact versions, and what cargo builds.
 
-Owns its folders in the cache (WSRELAYD_CACHE, by default target/test-tools). Promises that each step is bounded in time,
-that a second call does nothing, and that a changed list of versions is installed anew. `log` takes lines of progress.
+Owns its folders in the cache (WSRELAYD_CACHE, by default target/test-tools). Promises that each step is bounded in
+time, that a second call does nothing, and that a changed list of versions is installed anew. `log` takes lines of
+progress.
 """
 
 import contextlib

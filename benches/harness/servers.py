@@ -22,6 +22,7 @@ import installing
 from installing import NODE, PEERS, PYTHON, ROOT, TARGET
 from launch import NotStarted, Process, free_port, is_listening
 
+RELAY = TARGET / "release" / "wsrelayd"
 ATTEMPTS = 3
 # What a relay needs besides its connections.
 SPARE_DESCRIPTORS = 150
@@ -89,7 +90,7 @@ class Server:
         raise AssertionError("there is always a last attempt")
 
 
-# --- how each kind is started ------------------------------------------------------------------------------------------
+# --- how each kind is started --------------------------------------------------------------------------------------
 
 
 def program(command, name, address, work, core, channels, knows_channels=False):
@@ -115,7 +116,8 @@ def relay(binary, level, name, address, work, core, _channels):
     listen = f"unix:{value}" if option == "--unix" else f"127.0.0.1:{value}"
     config = work / f"{name}.toml"
     config.write_text(
-        f'listen = ["{listen}"]\nadmin = []\nlog = "{level}"\nmax_connections = {descriptors() - SPARE_DESCRIPTORS}\n')
+        f'listen = ["{listen}"]\nadmin = []\nlog = "{level}"\n'
+        f"max_connections = {descriptors() - SPARE_DESCRIPTORS}\n")
     process = Process(name, [binary, "--config", config], work, core)
     process.await_that(lambda: is_listening(address))
     return [process]
@@ -170,7 +172,7 @@ def descriptors():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-# --- versions, as they are pinned --------------------------------------------------------------------------------------
+# --- versions, as they are pinned ----------------------------------------------------------------------------------
 
 
 def npm_version(package):
@@ -196,12 +198,12 @@ def debian_version(package):
     return ""
 
 
-# --- the table ---------------------------------------------------------------------------------------------------------
+# --- the table -----------------------------------------------------------------------------------------------------
 
 
-def wsrelayd(binary=TARGET / "release" / "wsrelayd", level="warn"):
-    """This build's, or another binary, which then is there already; with what is to be logged."""
-    need = installing.relay if binary.is_relative_to(TARGET) else lambda log: None
+def wsrelayd(binary=RELAY, level="warn"):
+    """This build's, which `install` builds, or another binary, which is there already; with what is to be logged."""
+    need = installing.relay if binary == RELAY else lambda log: None
     version = partial(crate_version, "Cargo.lock", "wsrelayd")
     return Server("wsrelayd", "wsrelayd {}", version, need, partial(relay, binary, level), unix=True)
 
@@ -209,8 +211,9 @@ def wsrelayd(binary=TARGET / "release" / "wsrelayd", level="warn"):
 def own(name, title, binary, *arguments, crate="", **more):
     """A program of benches/Cargo.toml."""
     command = [TARGET / "benches" / "release" / binary, *arguments]
-    return Server(name, title, partial(crate_version, "benches/Cargo.lock", crate), partial(installing.bench, name=binary),
-                  partial(program, command, **more), unix=True)
+    version = partial(crate_version, "benches/Cargo.lock", crate)
+    return Server(name, title, version, partial(installing.bench, name=binary), partial(program, command, **more),
+                  unix=True)
 
 
 def from_npm(name, package, file, **more):
@@ -235,6 +238,8 @@ _ALL = [
     from_pypi("picows", "picows {}"),
     from_pypi("socketify", "socketify {} (uWebSockets)", installing.socketify, knows_channels=True, echo=True),
     own("tokio", "tokio-tungstenite {}", "bench-tokio", crate="tokio-tungstenite", knows_channels=True),
+    own("tokio-each", "tokio-tungstenite {}, each flushed", "bench-tokio", "--each", crate="tokio-tungstenite",
+        knows_channels=True),
     Server("nchan", "nchan {}", partial(debian_version, "libnginx-mod-nchan"), installing.nchan, nchan, echo=True,
            unix=True),
 ]

@@ -1,8 +1,8 @@
 """Starts every server, and holds what it relays against what was sent: python3 benches/harness/test_servers.py [-v].
 
 Each test is one server: two receivers get exactly a sender's binary messages, in order, the sender none of them (all,
-where it echoes), another path none where paths are channels; and after `end` no process is left. A server that cannot be
-installed fails. All traffic is on loopback, each wait is bounded.
+where it echoes), another path none where paths are channels; and after `end` no process is left. A server that cannot
+be installed fails. All traffic is on loopback, each wait is bounded.
 """
 
 import base64
@@ -182,7 +182,7 @@ def cases():
     for name in ("wsrelayd", "floor", "ws"):
         for unix in (False, True):
             front = behind_nginx(SERVERS[name], unix)
-            yield front.name.replace("-", "_"), front, {}
+            yield front.name, front, {}
 
 
 def test_of(server, how):
@@ -191,14 +191,14 @@ def test_of(server, how):
 
 CASES = list(cases())
 for _name, _server, _how in CASES:
-    setattr(Relays, f"test_{_name}", test_of(_server, _how))
+    setattr(Relays, f"test_{_name.replace('-', '_')}", test_of(_server, _how))
 
 
 class Table(unittest.TestCase):
     """What can be said of the table without starting anything, and what happens when a start fails."""
 
     def test_that_there_are_cases(self):
-        names = "wsrelayd floor plain ws fastify socketio websockets picows socketify tokio nchan".split()
+        names = "wsrelayd floor plain ws fastify socketio websockets picows socketify tokio tokio-each nchan".split()
         self.assertEqual(list(SERVERS), names)
         self.assertGreater(len(CASES), 2 * len(names))
 
@@ -222,7 +222,7 @@ class Table(unittest.TestCase):
 
     def test_that_whoever_ignores_the_signal_is_ended_with_all_its_children(self):
         with tempfile.TemporaryDirectory() as folder:
-            command = ["sh", "-c", "trap '' TERM; sleep 1000 & echo ready; wait; sleep 1000"]
+            command = ["sh", "-c", "trap '' TERM; sleep 60 & echo ready; wait; sleep 60"]
             stubborn = servers.program(command, "stubborn", [], Path(folder), None, False)[0]
             pids = stubborn.family()
             self.assertEqual(len(pids), 2)
@@ -238,8 +238,9 @@ class Table(unittest.TestCase):
 
     def test_that_a_killed_program_takes_its_servers_along(self):
         with tempfile.TemporaryDirectory() as folder:
-            script = (f"import sys, os, signal; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers, pathlib\n"
-                      f"one = servers.program(['sh', '-c', 'echo ready; exec sleep 1000'], 'one', [], "
+            script = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+                      "import os, pathlib, servers, signal\n"
+                      f"one = servers.program(['sh', '-c', 'echo ready; exec sleep 60'], 'one', [], "
                       f"pathlib.Path({folder!r}), None, False)[0]\n"
                       "print(one.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n")
             _, out, _ = children.run([sys.executable, "-c", script], 30, stdout=-1)

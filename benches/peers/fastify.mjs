@@ -1,5 +1,6 @@
-// Peer: `@fastify/websocket`, a channel for each path. After "Usage" in its README: the wildcard route, with the handlers
-// attached synchronously. Its README has no broadcast and names `ws` for what lies below: "Server broadcast" of that.
+// Peer: `@fastify/websocket`, a channel for each path. After "Usage" in its README: the wildcard route, with the
+// handlers attached synchronously. Its README has no broadcast and names `ws` for what lies below: "Server broadcast"
+// there. Compression is off by default.
 
 import websocket from '@fastify/websocket'
 import createFastify from 'fastify'

@@ -1,6 +1,7 @@
 // Peer: `socket.io`, everybody on one channel: a path is no channel there. After "Broadcasting events" in its
-// documentation (to all connected clients except the sender) and "Performance tuning": the native add-on of `ws`, and the
-// initial HTTP request discarded. WebSocket is the only transport; compression is off by default.
+// documentation (to all connected clients except the sender) and "Performance tuning": the native add-on of `ws`
+// (package.json), and the initial HTTP request discarded. WebSocket is the only transport; compression is off by
+// default.
 
 import { createServer } from 'node:http'
 import { Server } from 'socket.io'

@@ -1,4 +1,4 @@
-"""Where a Python peer listens: `--port N` on 127.0.0.1, or `--unix PATH` where the peer can; and the line it says then."""
+"""Where a Python peer listens, `--port N` on 127.0.0.1 or, where it can, `--unix PATH`; and the line it says then."""
 
 import argparse
 

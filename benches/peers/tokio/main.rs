@@ -3,7 +3,10 @@
 //! After the example `server.rs` of tokio-tungstenite, a chat that reaches everybody but the sender, with its shape
 //! (`try_for_each` publishes, `forward` sends and flushes when nothing more is there), and `tokio::sync::broadcast` in
 //! place of its list of queues, after that module's documentation. One thread, since a server has one core here; no delay
-//! by Nagle; everything else at its default. Knows no compression. `--channels` says that there will be many paths.
+//! by Nagle; everything else at its default. Knows no compression.
+//!
+//! `--each` flushes each message, as `SinkExt::send` in a loop over `recv` does: what is written most often, and slower.
+//! `--channels` says that there will be many paths.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +15,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
+use futures_util::{Sink, SinkExt, Stream, StreamExt, TryStreamExt, future, stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::broadcast::{self, Receiver, Sender};
@@ -30,6 +33,7 @@ type Published = (u64, Message);
 
 struct Channels {
     kept: usize,
+    each: bool,
     by_path: Mutex<HashMap<String, Sender<Published>>>,
 }
 
@@ -44,6 +48,24 @@ impl Channels {
         let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
         if channel.receiver_count() == 0 {
             by_path.remove(path);
+        }
+    }
+}
+
+/// Sends what comes, until the connection or the channel ends.
+async fn send_all(
+    messages: impl Stream<Item = Message>,
+    mut outgoing: impl Sink<Message> + Unpin,
+    each: bool,
+) {
+    let mut messages = pin!(messages);
+    if !each {
+        messages.map(Ok).forward(outgoing).await.ok();
+        return;
+    }
+    while let Some(message) = messages.next().await {
+        if outgoing.send(message).await.is_err() {
+            return;
         }
     }
 }
@@ -78,7 +100,7 @@ async fn relay(stream: impl AsyncRead + AsyncWrite + Unpin, own: u64, channels: 
             }
             future::ok(())
         }));
-        let receive = pin!(others(receiver, own).map(Ok).forward(outgoing));
+        let receive = pin!(send_all(others(receiver, own), outgoing, channels.each));
         future::select(publish, receive).await;
     }
     channels.leave(&path, &channel);
@@ -110,16 +132,21 @@ async fn serve_unix(path: &str, channels: Arc<Channels>) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes the option from the arguments; whether it was there.
+fn take(words: &mut Vec<String>, option: &str) -> bool {
+    let before = words.len();
+    words.retain(|word| word != option);
+    words.len() < before
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let before = words.len();
-    words.retain(|word| word != "--channels");
-    let kept = if words.len() < before { KEPT_OF_MANY_CHANNELS } else { KEPT };
-    let channels = Arc::new(Channels { kept, by_path: Mutex::default() });
+    let kept = if take(&mut words, "--channels") { KEPT_OF_MANY_CHANNELS } else { KEPT };
+    let channels = Arc::new(Channels { kept, each: take(&mut words, "--each"), by_path: Mutex::default() });
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--port", port] => serve_tcp(port.parse().map_err(io::Error::other)?, channels).await,
         ["--unix", path] => serve_unix(path, channels).await,
-        _ => Err(io::Error::other("usage: bench-tokio --port N | --unix PATH [--channels]")),
+        _ => Err(io::Error::other("usage: bench-tokio --port N | --unix PATH [--each] [--channels]")),
     }
 }

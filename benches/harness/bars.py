@@ -56,8 +56,9 @@ def of_w1(name, workload):
 def of_w2o(per_second):
     name, workload = f"W2o, {per_second}/s", f"w2o-{per_second}"
     return (
-        Bar(f"{name}: served in full, the backlog flat", workload, "served_share", 0.99, least=True, scale=0.01,
-            unit=" %"),
+        # What is on its way at the span's two ends is not the same: some ten milliseconds' worth, on either side.
+        Bar(f"{name}: served in full within the span, so that the backlog is flat", workload, "served_share", 0.98,
+            least=True, scale=0.01, unit=" %"),
         Bar(f"{name}: median delay at most 10 ms", workload, "p50", 10_000, scale=1000, unit=" ms"),
         Bar(f"{name}: CPU per delivery at most a third of every peer's", workload, "server_us", 1 / 3, EVERY_PEER),
     )

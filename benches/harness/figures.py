@@ -130,6 +130,10 @@ class Table:
                   for connections, found in self.by_step(server).items()}
         return [(connections, (middle(values), *spread(values))) for connections, values in delays.items()]
 
+    def behind(self, workload, server):
+        """Whether in some run not all was served."""
+        return any(result.get("behind") for result in self.results(workload, server).values())
+
     def limited(self, workload, server):
         """In how many runs the generator was the limit."""
         return sum(bool(result.get("limited")) for result in self.results(workload, server).values())

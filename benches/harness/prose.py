@@ -27,6 +27,8 @@ METHOD = """\
 - **Every receiver gets every message once, in order, byte for byte**, or the run is no result.
 - **load, µs** is the load's own CPU per delivery; † marks where in some run the load's core was the limit, so that rates and
   delays there say as much about the load as about the server. CPU per delivery stays the server's own.
+- **served** is what was delivered within the span, of what was offered; ‡ marks who was still behind four seconds after the
+  end: the delays are those of what came at all, and the true ones are longer.
 - Numbers of two machines, or of one at two times, do not compare; ratios within one run do.
 """
 

@@ -124,7 +124,8 @@ class Page:
         cells = [self.label(name), number(table.median("server_us", *key)), between(spread(table.values("server_us", *key))),
                  times(floor), number(table.median("per_second", *key)), *delays,
                  milliseconds(max(table.values("max", *key), default=None)), *last, own, count]
-        return [*cells, share(table.median("served_share", *key))] if workload.mode == "rate" else cells
+        served = share(table.median("served_share", *key)) + (" ‡" if table.behind(*key) else "")
+        return [*cells, served] if workload.mode == "rate" else cells
 
     def memory(self, workload):
         """Of W7: the peak, with and without the slow."""

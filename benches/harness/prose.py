@@ -15,6 +15,8 @@ METHOD = """\
 
 - **A fresh server for each run**, pinned to core 0; the load on core 1; both under SCHED_RR where that may be had. All
   servers of a workload follow each other within a round, in an order that is rotated and reversed from round to round.
+- **runs** is how many rounds have a result. The relay, the floor and `plain` run all; peers run fewer where each of their
+  runs takes long and no bar is near; connections up to 19,000, channels and growth are measured two or three times.
 - **The main figure is CPU per delivery**: the server's processor time, user and system, over messages received by all
   receivers. Processes that stand in front count too. Loopback does a receiver's share of TCP in the sender's system call,
   so this is more than behind a network card. It is the median of the rounds; its spread is the least and the most.

@@ -56,8 +56,9 @@ def of_w1(name, workload):
 def of_w2o(per_second):
     name, workload = f"W2o, {per_second}/s", f"w2o-{per_second}"
     return (
-        Bar(f"{name}: served in full, the backlog flat", workload, "served_share", 0.99, least=True, scale=0.01,
-            unit=" %"),
+        # What is on its way at the span's two ends is not the same: some ten milliseconds' worth, on either side.
+        Bar(f"{name}: served in full within the span, so that the backlog is flat", workload, "served_share", 0.98,
+            least=True, scale=0.01, unit=" %"),
         Bar(f"{name}: median delay at most 10 ms", workload, "p50", 10_000, scale=1000, unit=" ms"),
         Bar(f"{name}: CPU per delivery at most a third of every peer's", workload, "server_us", 1 / 3, EVERY_PEER),
     )
@@ -68,7 +69,9 @@ def of_idle():
         Bar("Idle: at most 457 bytes of memory per open connection, at the largest step", "w4",
             "bytes_each", 457, unit=" B"),
         Bar("Idle: the same at each step", "w4", "bytes_each_worst", 457, unit=" B"),
-        Bar("Idle: flat, a second and a third time within 2 % of the first", "w4", "again", 1.02),
+        Bar("Idle: flat, after opening and closing all a second and a third time within 2 % of after the first", "w4",
+            "again_closed", 1.02),
+        Bar("Idle: the same while they are open", "w4", "again", 1.02),
         Bar("Idle: an empty process at most 4 MiB", "w4", "rss_start", 4 * MIB, scale=MIB, unit=" MiB"),
         at_most(1.25, "Idle", "w4", "handshake_us", FLOOR, what="CPU per handshake"),
     )

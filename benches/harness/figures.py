@@ -10,7 +10,7 @@ MIB = 1 << 20
 
 
 def latency(which, percentile):
-    return lambda result: (result.get("latency") or {}).get(which, {}).get(percentile)
+    return lambda result: ((result.get("latency") or {}).get(which) or {}).get(percentile)
 
 
 def field(name):
@@ -37,16 +37,26 @@ def bytes_each_worst(result):
 
 def handshake_us(result):
     """Over all steps: CPU over handshakes."""
-    connections = [step["connections"] for step in steps(result)]
-    opened = [more - less for less, more in zip([0, *connections], connections)]
-    costs = [step["handshake_us"] for step in steps(result)]
-    return sum(cost * some for cost, some in zip(costs, opened)) / sum(opened) if opened else None
+    opened = sum(step["opened"] for step in steps(result))
+    return sum(step["handshake_us"] * step["opened"] for step in steps(result)) / opened if opened else None
+
+
+def idle_hour_secs(result):
+    """Server CPU of an hour in which nothing but pings happens, with the most connections open."""
+    last = steps(result)[-1] if steps(result) else {}
+    return last["idle_cpu"] / last["idle_seconds"] * 3600 if last.get("idle_seconds") else None
 
 
 def again(result):
     """Memory with the largest step open a second and a third time, over that of the first: the most."""
     times = [time["rss"] for time in result.get("again") or []]
     return max(times) / steps(result)[-1]["rss"] if times and steps(result) else None
+
+
+def again_closed(result):
+    """Memory after all were opened and closed a second and a third time, over that after the first time: the most."""
+    left = [time["rss_left"] for time in result.get("again") or []] + [result.get("rss_end")]
+    return max(left[1:]) / left[0] if len(left) > 1 else None
 
 
 FIGURES = {
@@ -60,6 +70,8 @@ FIGURES = {
     "bytes_each_worst": bytes_each_worst,
     "handshake_us": handshake_us,
     "again": again,
+    "again_closed": again_closed,
+    "idle_hour_secs": idle_hour_secs,
     **{name: latency("each", name) for name in ("p50", "p90", "p99", "p999", "max")},
     **{f"last_{name}": latency("last", name) for name in ("p50", "p90", "p99", "p999", "max")},
 }
@@ -114,9 +126,13 @@ class Table:
 
     def last_delay_by_step(self, server):
         """Median of the last receiver's delay, ms: middle, least and most of the rounds."""
-        delays = {connections: [step["latency"]["last"]["p50"] / 1000 for step in found]
+        delays = {connections: [step["slow"]["latency"]["last"]["p50"] / 1000 for step in found]
                   for connections, found in self.by_step(server).items()}
         return [(connections, (middle(values), *spread(values))) for connections, values in delays.items()]
+
+    def behind(self, workload, server):
+        """Whether in some run not all was served."""
+        return any(result.get("behind") for result in self.results(workload, server).values())
 
     def limited(self, workload, server):
         """In how many runs the generator was the limit."""

@@ -26,17 +26,18 @@ from figures import Table, figure
 from pictures import pictures
 from plan import Clock, UnknownName, choose, duration, listing, plan
 from tables import markdown, number, plain
-from workloads import ENTRANTS, KNOWN_TO_DROP, OURS, WORKLOADS
+from workloads import ENTRANTS, FLOOR, KNOWN_TO_DROP, OURS, RELAY, WORKLOADS, only
 
 RESULTS = prepare.ROOT / "benches" / "RESULTS.md"
 PLOTS = prepare.ROOT / "benches" / "plots"
 PLOT_SECS = 120
 ROUNDS = 5
 
-# What --quick runs, with how many seconds are measured; the order is that of the bars.
+# What --quick runs: for how many seconds, and who; the order is that of the bars.
 QUICK_ROUNDS, QUICK_WARM_UP_SECS = 3, 0.2
-QUICK = {"w1-64": 0.8, "w2-16": 0.6, "w2-64": 0.6, "w2-256": 0.6, "w2-16k": 0.6, "w2o-1000": 0.8, "w2o-2000": 0.8,
-         "w3-flood": 0.6, "w3-rate": 0.8}
+QUICK = {"w1-64": (0.8, OURS), "w2-16": (0.6, (RELAY, FLOOR)), "w2-64": (0.6, OURS), "w2-256": (0.6, (RELAY, FLOOR)),
+         "w2-16k": (0.6, (RELAY, FLOOR)), "w2o-1000": (1, (RELAY, FLOOR)), "w2o-2000": (1, (RELAY, FLOOR)),
+         "w3-flood": (0.6, (RELAY, FLOOR)), "w3-rate": (0.8, (RELAY, FLOOR))}
 QUICK_SCALE = ("scale", "--connections", "15000", "--again", 2, "--idle-seconds", 0)
 
 
@@ -115,9 +116,11 @@ def adjusted(workloads, measured_secs):
 
 
 def quick_workloads():
-    some = [replace(WORKLOADS[name], seconds=secs, warm_up=QUICK_WARM_UP_SECS) for name, secs in QUICK.items()]
-    slow = [replace(WORKLOADS[name], rounds=1, warm_up=2, seconds=2) for name in ("w7-healthy", "w7-slow")]
-    return [*some, replace(WORKLOADS["w4"], command=QUICK_SCALE, seconds=1, rounds=1), *slow]
+    some = [replace(WORKLOADS[name], seconds=secs, warm_up=QUICK_WARM_UP_SECS, entrants=only(who))
+            for name, (secs, who) in QUICK.items()]
+    slow = [replace(WORKLOADS[name], rounds=1, warm_up=2, seconds=2, entrants=only((RELAY,)))
+            for name in ("w7-healthy", "w7-slow")]
+    return [*some, replace(WORKLOADS["w4"], command=QUICK_SCALE, seconds=1, rounds=1, entrants=only((RELAY, FLOOR))), *slow]
 
 
 def measure_all(runs, field, tools, done, keep):
@@ -247,7 +250,7 @@ def report_only(path):
 
 def quick(asked):
     workloads, names = choose(asked.names)
-    some = [workload for workload in quick_workloads() if workloads is None or WORKLOADS[workload.name] in workloads]
+    some = [workload for workload in quick_workloads() if not workloads or WORKLOADS[workload.name] in workloads]
     rounds = asked.rounds or QUICK_ROUNDS
     field, runs = prepared_field(lambda field: plan(
         adjusted(some, asked.seconds), names or OURS, rounds, field.has_channels))

@@ -14,7 +14,8 @@ START_SECS = 0.35
 PEER_START_SECS = 0.9
 CONNECTS_PER_SEC = 20000
 PEER_CONNECTS_PER_SEC = 4000
-SAMPLE_OF_SCALE_SECS = 0.3
+PATIENCE_SECS, SLOW_PER_SEC = 4, 120_000
+STEP_REST_SECS, CLOSED_REST_SECS = 0.9, 2
 
 
 class UnknownName(Exception):
@@ -85,11 +86,20 @@ def estimate(run):
     connects = CONNECTS_PER_SEC if ours and not run.entrant.nginx else PEER_CONNECTS_PER_SEC
     secs = (START_SECS if ours else PEER_START_SECS) + workload.connections / connects
     if workload.mode != "scale":
-        return secs + workload.warm_up + workload.seconds + (0 if ours else 0.3)
+        return secs + workload.warm_up + workload.seconds + (0 if ours else slow_secs(workload))
     values = dict(zip(workload.command[1::2], workload.command[2::2]))
     steps = len(values["--connections"].split(","))
-    again = int(values.get("--again", 0)) * workload.connections / connects
-    return secs + again + steps * (workload.seconds + values["--idle-seconds"] + SAMPLE_OF_SCALE_SECS)
+    again = int(values["--again"])
+    reopened = again * (workload.connections / connects + STEP_REST_SECS) + (again + 1) * CLOSED_REST_SECS
+    return secs + reopened + steps * (workload.seconds + values["--idle-seconds"] + STEP_REST_SECS)
+
+
+def slow_secs(workload):
+    """What a peer needs to deliver what is still on its way, twice, or the patience with who is behind."""
+    values = dict(zip(workload.command[1::2], workload.command[2::2]))
+    if workload.mode == "rate":
+        return PATIENCE_SECS if values["--per-second"] * values["--receivers"] > SLOW_PER_SEC else 0.2
+    return 2 * values["--window"] * values["--receivers"] / SLOW_PER_SEC
 
 
 def duration(secs):

@@ -15,6 +15,8 @@ METHOD = """\
 
 - **A fresh server for each run**, pinned to core 0; the load on core 1; both under SCHED_RR where that may be had. All
   servers of a workload follow each other within a round, in an order that is rotated and reversed from round to round.
+- **runs** is how many rounds have a result. The relay, the floor and `plain` run all; peers run fewer where each of their
+  runs takes long and no bar is near; connections up to 19,000, channels and growth are measured two or three times.
 - **The main figure is CPU per delivery**: the server's processor time, user and system, over messages received by all
   receivers. Processes that stand in front count too. Loopback does a receiver's share of TCP in the sender's system call,
   so this is more than behind a network card. It is the median of the rounds; its spread is the least and the most.
@@ -27,6 +29,8 @@ METHOD = """\
 - **Every receiver gets every message once, in order, byte for byte**, or the run is no result.
 - **load, µs** is the load's own CPU per delivery; † marks where in some run the load's core was the limit, so that rates and
   delays there say as much about the load as about the server. CPU per delivery stays the server's own.
+- **served** is what was delivered within the span, of what was offered; ‡ marks who was still behind four seconds after the
+  end: the delays are those of what came at all, and the true ones are longer.
 - Numbers of two machines, or of one at two times, do not compare; ratios within one run do.
 """
 

@@ -23,7 +23,7 @@ SUMMARY = (
 HEADS = ["", "CPU, µs", "spread", "x floor", "deliveries/s", "p50, ms", "p99", "p99.9", "max", "last: p50", "last: p99",
          "load, µs", "runs"]
 SCALE_HEADS = ["", "connections", "bytes each", "handshakes/s", "CPU each, µs", "x floor", "delay, p50, ms",
-               "last: p50", "last: max", "CPU per delivery, µs", "idle CPU, ms/s"]
+               "last: p50", "last: max", "CPU per delivery, µs"]
 
 
 class Page:
@@ -124,7 +124,8 @@ class Page:
         cells = [self.label(name), number(table.median("server_us", *key)), between(spread(table.values("server_us", *key))),
                  times(floor), number(table.median("per_second", *key)), *delays,
                  milliseconds(max(table.values("max", *key), default=None)), *last, own, count]
-        return [*cells, share(table.median("served_share", *key))] if workload.mode == "rate" else cells
+        served = share(table.median("served_share", *key)) + (" ‡" if table.behind(*key) else "")
+        return [*cells, served] if workload.mode == "rate" else cells
 
     def memory(self, workload):
         """Of W7: the peak, with and without the slow."""
@@ -162,10 +163,12 @@ class Page:
 
     def scale_notes(self, workload):
         for name in self.measured(workload):
-            empty, again = (self.table.median(figure, workload.name, name) for figure in ("rss_start", "again"))
+            empty, again, idle = (self.table.median(figure, workload.name, name)
+                                  for figure in ("rss_start", "again", "idle_hour_secs"))
             if empty is not None:
                 reopened = "" if again is None else f"; opened again: {again:.3f} times the memory of the first time"
-                yield f"- {self.labels.get(name, name)}: empty {number(empty / MIB)} MiB{reopened}"
+                hour = "" if idle is None else f"; an idle hour costs {number(idle)} s of CPU"
+                yield f"- {self.labels.get(name, name)}: empty {number(empty / MIB)} MiB{reopened}{hour}"
 
     def growth(self):
         known = {picture["name"] for picture in pictures(self.table)}
@@ -202,9 +205,9 @@ def scale_cells(connections, steps, floor):
         return middle([step[name] for step in some])
 
     def delay(which, percentile):
-        return milliseconds(middle([step["latency"][which][percentile] for step in steps]))
+        return milliseconds(middle([step["slow"]["latency"][which][percentile] for step in steps]))
 
     ratio = of("handshake_us") / of("handshake_us", floor) if floor else None
     return [f"{connections:,}", number(of("rss_each")), number(of("handshakes_per_second")), number(of("handshake_us")),
-            times(ratio), delay("each", "p50"), delay("last", "p50"), delay("last", "max"), number(of("server_us")),
-            number(of("idle_cpu_ms"))]
+            times(ratio), delay("each", "p50"), delay("last", "p50"), delay("last", "max"),
+            number(middle([step["slow"]["server_us"] for step in steps]))]

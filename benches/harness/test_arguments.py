@@ -62,7 +62,7 @@ class Arguments(unittest.TestCase):
         for workload in some:
             whole = WORKLOADS[workload.name]
             same = replace(workload, seconds=whole.seconds, warm_up=whole.warm_up, rounds=whole.rounds,
-                           command=whole.command)
+                           command=whole.command, entrants=whole.entrants)
             self.assertEqual(same, whole)
 
 

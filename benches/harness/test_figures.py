@@ -41,12 +41,13 @@ class Statistics(unittest.TestCase):
 
 class Figures(unittest.TestCase):
     STEPS = {"rss_start": 1000, "steps": [
-        {"connections": 1000, "rss_each": 500, "handshake_us": 10, "rss": 2000},
-        {"connections": 4000, "rss_each": 400, "handshake_us": 30, "rss": 4000},
-    ], "again": [{"rss": 4040}, {"rss": 4020}]}
+        {"connections": 1000, "rss_each": 500, "handshake_us": 10, "rss": 2000, "opened": 1000},
+        {"connections": 4000, "rss_each": 400, "handshake_us": 30, "rss": 4000, "opened": 3000,
+         "idle_cpu": 0.1, "idle_seconds": 10},
+    ], "again": [{"rss": 4040, "rss_left": 2000}, {"rss": 4020, "rss_left": 2100}], "rss_end": 2050}
 
     def test_of_a_scale_run(self):
-        expected = {"bytes_each": 400, "bytes_each_worst": 500, "handshake_us": 25, "again": 1.01}
+        expected = {"bytes_each": 400, "bytes_each_worst": 500, "handshake_us": 25, "again": 1.01, "again_closed": 1.05, "idle_hour_secs": 36}
         self.assertTrue(expected)
         for name, value in expected.items():
             self.assertEqual(figure(name, self.STEPS), value, name)

@@ -22,8 +22,8 @@ def result_of(run):
         return {"server_us": micros + run.number / 10, "own_us": 0.5, "per_second": 1e5, "latency": delays, "rss_peak": 5 << 20,
                 "rss_start": 1 << 20, "limited": run.entrant.name == "floor", "offered": 50, "served": 50}
     steps = [{"connections": count, "rss_each": 400, "rss": 3 << 20, "handshakes_per_second": 9000, "handshake_us": 20,
-              "latency": delays, "server_us": micros, "idle_cpu_ms": 2} for count in (1000, 2000)]
-    return {"rss_start": 1 << 20, "steps": steps, "again": [{"rss": 3 << 20}]}
+              "opened": 1000, "slow": {"latency": delays, "server_us": micros}, "idle_cpu": 0.5, "idle_seconds": 25} for count in (1000, 2000)]
+    return {"rss_start": 1 << 20, "steps": steps, "again": [{"rss": 3 << 20, "rss_left": 1 << 20}], "rss_end": 1 << 20}
 
 
 def runs_of(workloads=None, rounds=2):
@@ -89,6 +89,10 @@ class Pages(unittest.TestCase):
         self.assertRegex(text, r"\| ws 8\.0 \| no result \|")
         self.assertIn("- ws 8.0: 2 without result: a message was lost", text)
         self.assertIn("without result: ws 8.0", text)
+
+    def test_of_idle_connections_memory_and_an_hour_are_told(self):
+        self.assertIn("- ws 8.0: empty 1.00 MiB; opened again: 1.000 times the memory of the first time; "
+                      "an idle hour costs 72.0 s of CPU", self.text)
 
     def test_one_workload_alone_makes_a_page_too(self):
         text = report.Page(MACHINE, runs_of([WORKLOADS["w4"]])).text()

@@ -34,12 +34,21 @@ impl Shape {
         frames::payload(sender, nth, self.size)
     }
 
-    /// What a peer gets of a turn: the messages of all others on its channel, in the order in which they were read.
-    fn wanted(&self, peer: usize) -> Vec<u8> {
-        let senders = (0..self.senders).map(|sender| sender * self.channels + peer % self.channels);
-        let others = senders.filter(|sender| *sender != peer);
-        let messages = others.flat_map(|sender| (0..self.burst).map(move |nth| (sender, nth)));
-        messages.flat_map(|(sender, nth)| frames::relayed(&self.payload(sender, nth))).collect()
+    /// What a sender says in a turn, each message put as `form` has it.
+    fn burst(&self, sender: usize, form: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        (0..self.burst).flat_map(|nth| form(&self.payload(sender, nth))).collect()
+    }
+
+    /// What each peer gets of a turn: the messages of all others on its channel, in the order in which they were read.
+    fn wanted(&self) -> impl Fn(usize) -> Vec<u8> + use<> {
+        let Self { channels, senders, .. } = *self;
+        let bursts: Vec<_> =
+            (0..senders * channels).map(|sender| self.burst(sender, frames::relayed)).collect();
+        move |peer| {
+            let of_channel = (0..senders).map(|sender| sender * channels + peer % channels);
+            let others = of_channel.filter(|sender| *sender != peer);
+            others.map(|sender| bursts[sender].as_slice()).collect::<Vec<_>>().concat()
+        }
     }
 }
 
@@ -57,11 +66,8 @@ struct FanOut {
 impl FanOut {
     fn start(shape: Shape) -> Result<Self, String> {
         let mut field = Field::with_peers(shape.channels, shape.peers)?;
-        let burst = |sender| {
-            (0..shape.burst).flat_map(move |nth| frames::binary(&shape.payload(sender, nth))).collect()
-        };
-        let inputs =
-            (0..shape.senders * shape.channels).map(|sender| field.add_input(burst(sender))).collect();
+        let senders = 0..shape.senders * shape.channels;
+        let inputs = senders.map(|sender| field.add_input(shape.burst(sender, frames::binary))).collect();
         let mut fan_out = Self { field, shape, inputs, turns: 0, messages_before: 0, deliveries_before: 0 };
         fan_out.try_out()?;
         Ok(fan_out)
@@ -71,7 +77,7 @@ impl FanOut {
     fn try_out(&mut self) -> Checked {
         self.field.record();
         self.speak();
-        self.field.check_record(|peer| self.shape.wanted(peer))?;
+        self.field.check_record(self.shape.wanted())?;
         let counters = self.field.relay.counters();
         (self.messages_before, self.deliveries_before) = (counters.messages_in, counters.deliveries);
         (self.field.memory.taken, self.turns) = (0, 0);

@@ -168,7 +168,7 @@ impl Field {
         self.relay.expire(self.now);
         self.relay.deliver(self.now, &mut self.memory);
         black_box(self.relay.take_news());
-        self.relay.bury(|buried| drop(black_box(buried)));
+        self.relay.bury(|buried| _ = black_box(buried));
         self.turns += 1;
     }
 

@@ -41,7 +41,7 @@ pub fn text_message(payload: &[u8]) -> Vec<u8> {
 pub fn fragments(payload: &[u8], count: usize) -> Vec<u8> {
     let pieces = payload.chunks(payload.len().div_ceil(count));
     let last = pieces.len() - 1;
-    let first = |nth: usize| u8::from(nth == 0) * BINARY | u8::from(nth == last) * FIN;
+    let first = |nth: usize| if nth == 0 { BINARY } else { 0 } + if nth == last { FIN } else { 0 };
     pieces.enumerate().flat_map(|(nth, piece)| message(first(nth), piece)).collect()
 }
 

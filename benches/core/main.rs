@@ -2,9 +2,10 @@
 //! own.
 //!
 //! Owns the two ways of measuring: the wall clock, for a table of nanoseconds, and one counted run of a single
-//! workload under callgrind, of which only what `counted_part` does is taken (`benches/counts` does that). Promises: the work of a round
-//! is fixed and the same on every machine, and a result comes only of work that brought exactly what it had to. The
-//! workloads stand in the other files; what the kernel, the poller and the log cost is for `benches/run`.
+//! workload under callgrind, of which only what `counted_part` does is taken (`benches/counts` does that). Promises:
+//! the work of a round is fixed and the same on every machine, and a result comes only of work that brought exactly
+//! what it had to. The workloads stand in the other files; what the kernel, the poller and the log cost is for
+//! `benches/run`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a benchmark has to read the clock")]

@@ -37,7 +37,8 @@ class Run:
 
 def order(entrants, number):
     """The entrants as they follow each other in this round (rounds count from 0)."""
-    start = number % len(entrants) if entrants else 0
+    # Every other round, since rotating two and reversing them is no change.
+    start = number // 2 % len(entrants) if entrants else 0
     rotated = [*entrants[start:], *entrants[:start]]
     return rotated[::-1] if number % 2 else rotated
 

@@ -72,6 +72,7 @@ fn cases(room: &Room, sender: u32) -> Vec<(&'static str, Vec<u8>, Option<&'stati
         ("one lost", of(&[2, 4]), Some("came where 3 was due")),
         ("the first lost", of(&[3]), Some("came where 2 was due")),
         ("one twice", of(&[2, 2]), Some("came where 3 was due")),
+        ("all twice", of(&[2, 3, 4, 5, 6, 7, 8].repeat(2)), Some("came where 9 was due")),
         ("one from before", of(&[1]), Some("came where 2 was due")),
         ("two exchanged", of(&[3, 2]), Some("came where 2 was due")),
         ("one too many", of(&[2, 3, 4, 5, 6, 7, 8, 9]), Some("which nobody sent")),

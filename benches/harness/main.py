@@ -120,7 +120,8 @@ def quick_workloads():
             for name, (secs, who) in QUICK.items()]
     slow = [replace(WORKLOADS[name], rounds=1, warm_up=2, seconds=2, entrants=only((RELAY,)))
             for name in ("w7-healthy", "w7-slow")]
-    return [*some, replace(WORKLOADS["w4"], command=QUICK_SCALE, seconds=1, rounds=1, entrants=only((RELAY, FLOOR))), *slow]
+    idle = replace(WORKLOADS["w4"], command=QUICK_SCALE, seconds=1, rounds=1, entrants=only((RELAY, FLOOR)))
+    return [*some, idle, *slow]
 
 
 def measure_all(runs, field, tools, done, keep):

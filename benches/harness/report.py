@@ -20,8 +20,8 @@ SUMMARY = (
     ("w2o-1000", "p50", 1000, "W2o, 1000/s: median delay, ms"),
     ("w4", "bytes_each", 1, "idle connection, B"),
 )
-HEADS = ["", "CPU, µs", "spread", "x floor", "deliveries/s", "p50, ms", "p99", "p99.9", "max", "last: p50", "last: p99",
-         "load, µs", "runs"]
+HEADS = ["", "CPU, µs", "spread", "x floor", "deliveries/s", "load, µs", "runs"]
+RATE_HEADS = [*HEADS, "p50, ms", "p99", "p99.9", "max", "last: p50", "last: p99", "served"]
 SCALE_HEADS = ["", "connections", "bytes each", "handshakes/s", "CPU each, µs", "x floor", "delay, p50, ms",
                "last: p50", "last: max", "CPU per delivery, µs"]
 
@@ -56,8 +56,8 @@ class Page:
 
     def text(self):
         main = [workload for workload in MAIN if self.measured(workload)]
-        parts = [prose.HEAD, self.about(), "## Summary\n", self.summary(), prose.WHAT_THEY_ARE, "## Bars\n", self.bars(),
-                 prose.METHOD, *(self.section(workload) for workload in main), self.growth()]
+        parts = [prose.HEAD, self.about(), "## Summary\n", self.summary(), prose.WHAT_THEY_ARE, "## Bars\n",
+                 self.bars(), prose.METHOD, *(self.section(workload) for workload in main), self.growth()]
         return "\n".join(part if part.endswith("\n") else part + "\n" for part in parts if part)
 
     def about(self):
@@ -107,7 +107,7 @@ class Page:
         return "\n".join(part for part in [*parts, *self.memory(workload), self.notes(workload)] if part)
 
     def heads(self, workload):
-        return [*HEADS, "served"] if workload.mode == "rate" else HEADS
+        return RATE_HEADS if workload.mode == "rate" else HEADS
 
     def rows(self, workload):
         return [self.row(workload, name) for name in self.measured(workload)]
@@ -118,14 +118,19 @@ class Page:
         if not count:
             return [self.label(name), "no result", *[NOTHING] * (len(self.heads(workload)) - 2)]
         floor = table.ratio("server_us", key, (workload.name, workload.floor))
-        delays = [milliseconds(table.median(figure, *key)) for figure in ("p50", "p99", "p999")]
-        last = [milliseconds(table.median(figure, *key)) for figure in ("last_p50", "last_p99")]
         own = number(table.median("own_us", *key), 2) + (" †" if table.limited(*key) else "")
-        cells = [self.label(name), number(table.median("server_us", *key)), between(spread(table.values("server_us", *key))),
-                 times(floor), number(table.median("per_second", *key)), *delays,
-                 milliseconds(max(table.values("max", *key), default=None)), *last, own, count]
-        served = share(table.median("served_share", *key)) + (" ‡" if table.behind(*key) else "")
-        return [*cells, served] if workload.mode == "rate" else cells
+        cells = [self.label(name), number(table.median("server_us", *key)),
+                 between(spread(table.values("server_us", *key))), times(floor),
+                 number(table.median("per_second", *key)), own, count]
+        return [*cells, *self.delays(key)] if workload.mode == "rate" else cells
+
+    def delays(self, key):
+        """What only an open loop has."""
+        table = self.table
+        each = [milliseconds(table.median(figure, *key)) for figure in ("p50", "p99", "p999")]
+        last = [milliseconds(table.median(figure, *key)) for figure in ("last_p50", "last_p99")]
+        most = milliseconds(max(table.values("max", *key), default=None))
+        return [*each, most, *last, share(table.median("served_share", *key)) + (" ‡" if table.behind(*key) else "")]
 
     def memory(self, workload):
         """Of W7: the peak, with and without the slow."""

@@ -47,7 +47,8 @@ class Figures(unittest.TestCase):
     ], "again": [{"rss": 4040, "rss_left": 2000}, {"rss": 4020, "rss_left": 2100}], "rss_end": 2050}
 
     def test_of_a_scale_run(self):
-        expected = {"bytes_each": 400, "bytes_each_worst": 500, "handshake_us": 25, "again": 1.01, "again_closed": 1.05, "idle_hour_secs": 36}
+        expected = {"bytes_each": 400, "bytes_each_worst": 500, "handshake_us": 25, "again": 1.01, "again_closed": 1.05,
+                    "idle_hour_secs": 36}
         self.assertTrue(expected)
         for name, value in expected.items():
             self.assertEqual(figure(name, self.STEPS), value, name)

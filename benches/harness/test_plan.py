@@ -25,6 +25,14 @@ class Order(unittest.TestCase):
         self.assertGreater(len(firsts), 1)
         self.assertTrue(firsts & lasts)
 
+    def test_of_each_two_either_comes_before_the_other_in_some_round(self):
+        for names in ("ab", "abc", "abcdefghijk"):
+            for one in names:
+                for other in names.replace(one, ""):
+                    before = {order(names, number).index(one) < order(names, number).index(other)
+                              for number in range(ROUNDS)}
+                    self.assertEqual(before, {True, False}, f"{one} and {other} of {names}")
+
     def test_nobody_is_an_order_too(self):
         self.assertEqual(order([], 3), [])
 

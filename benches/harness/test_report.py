@@ -9,7 +9,8 @@ from plan import plan
 from tables import markdown, number, plain
 from workloads import ALONE, WORKLOADS
 
-MACHINE = {"cpu": "Some CPU", "cores": 2, "memory_bytes": 8 << 30, "system": "A System", "kernel": "Linux 1", "date": "2026-01-02",
+MACHINE = {"cpu": "Some CPU", "cores": 2, "memory_bytes": 8 << 30, "system": "A System", "kernel": "Linux 1",
+           "date": "2026-01-02",
            "versions": ["rustc 1"], "pinned": "taskset", "labels": {"ws": "ws 8.0"}, "channels": {"socketio": False}}
 DELAYS = {name: value for value, name in enumerate(("p50", "p90", "p99", "p999", "max"), 1000)}
 
@@ -19,10 +20,12 @@ def result_of(run):
     micros = 1.0 + ALONE.index(run.entrant) if run.entrant in ALONE else 1.0
     delays = {"each": DELAYS, "last": DELAYS}
     if run.workload.mode != "scale":
-        return {"server_us": micros + run.number / 10, "own_us": 0.5, "per_second": 1e5, "latency": delays, "rss_peak": 5 << 20,
+        return {"server_us": micros + run.number / 10, "own_us": 0.5, "per_second": 1e5, "latency": delays,
+                "rss_peak": 5 << 20,
                 "rss_start": 1 << 20, "limited": run.entrant.name == "floor", "offered": 50, "served": 50}
     steps = [{"connections": count, "rss_each": 400, "rss": 3 << 20, "handshakes_per_second": 9000, "handshake_us": 20,
-              "opened": 1000, "slow": {"latency": delays, "server_us": micros}, "idle_cpu": 0.5, "idle_seconds": 25} for count in (1000, 2000)]
+              "opened": 1000, "slow": {"latency": delays, "server_us": micros}, "idle_cpu": 0.5, "idle_seconds": 25}
+             for count in (1000, 2000)]
     return {"rss_start": 1 << 20, "steps": steps, "again": [{"rss": 3 << 20, "rss_left": 1 << 20}], "rss_end": 1 << 20}
 
 
@@ -34,7 +37,8 @@ def runs_of(workloads=None, rounds=2):
 
 class Numbers(unittest.TestCase):
     def test_three_digits_that_say_something(self):
-        table = {0: "0", 0.0361: "0.0361", 0.03: "0.0300", 1: "1.00", 12.34: "12.3", 99.96: "100", 12345: "12,345", None: "–"}
+        table = {0: "0", 0.0361: "0.0361", 0.03: "0.0300", 1: "1.00", 12.34: "12.3", 99.96: "100",
+                 12345: "12,345", None: "–"}
         self.assertTrue(table)
         for value, text in table.items():
             self.assertEqual(number(value), text)

@@ -129,7 +129,8 @@ finally:
 
     def test_a_signal_ends_the_child_and_runs_what_is_left(self):
         for number in children.ENDING:
-            program = subprocess.Popen([sys.executable, "-c", self.PROGRAM], cwd=HERE, stdout=subprocess.PIPE, text=True)
+            program = subprocess.Popen([sys.executable, "-c", self.PROGRAM], cwd=HERE, stdout=subprocess.PIPE,
+                                       text=True)
             self.assertEqual(program.stdout.readline(), "ready\n")
             child = int(program.stdout.readline())
             program.send_signal(number)
@@ -139,7 +140,8 @@ finally:
                 os.kill(child, 0)
 
     def test_a_child_that_hears_no_sigterm_is_killed(self):
-        stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+        stubborn = ("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); "
+                    "time.sleep(60)")
         patience, children.PATIENCE_SECS = children.PATIENCE_SECS, 0.3
         self.addCleanup(setattr, children, "PATIENCE_SECS", patience)
         child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)

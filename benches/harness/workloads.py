@@ -14,6 +14,7 @@ GROWING = (*OURS, "tokio", "socketify")
 # Peers that may lose messages by design: their failed run is shown, and does not fail the whole.
 KNOWN_TO_DROP = {
     "tokio": "who needs what its broadcast channel no longer keeps is sent away",
+    "tokio-each": "the same",
     "socketify": "a socket over its limit of backpressure is passed over",
     "nchan": "a subscriber that lags behind the channel's message buffer misses what was discarded",
 }
@@ -38,7 +39,9 @@ BEHIND_NGINX = (
     Entrant("nginx-ws", "ws", nginx=True),
     Entrant("nchan", "nchan"),
 )
-ENTRANTS = {entrant.name: entrant for entrant in (*ALONE, *BEHIND_NGINX)}
+# The same peer as it is written most often: slower, and shown where flushing each message makes the difference.
+FLUSHING = (*ALONE, Entrant("tokio-each", "tokio-each"))
+ENTRANTS = {entrant.name: entrant for entrant in (*FLUSHING, *BEHIND_NGINX)}
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,10 @@ MAIN = (
     rate("w1-64", "W1: 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, seconds=1.5, group="w1"),
     rate("w1-1k", "W1: 50 messages/s of 1 KiB to 1000 receivers", 1, 1000, 50, size_bytes=1024, seconds=1.5,
          peer_rounds=3, group="w1"),
-    flood("w2-16", "W2: 1 sender, 16 messages in flight, 1000 receivers, 64 B", 1, 1000, 16, group="w2"),
-    flood("w2-64", "W2: 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64, group="w2"),
+    flood("w2-16", "W2: 1 sender, 16 messages in flight, 1000 receivers, 64 B", 1, 1000, 16, entrants=FLUSHING,
+          group="w2"),
+    flood("w2-64", "W2: 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64, entrants=FLUSHING,
+          group="w2"),
     flood("w2-256", "W2: 1 sender, 256 messages in flight, 1000 receivers, 64 B", 1, 1000, 256, peer_rounds=3,
           group="w2"),
     flood("w2-16k", "W2: 1 sender, 4 messages in flight, 1000 receivers, 16 KiB", 1, 1000, 4, size_bytes=16384,
@@ -100,7 +105,8 @@ MAIN = (
          group="w2o"),
     rate("w2o-2000", "W2o: 2000 messages/s offered to 1000 receivers, 64 B", 1, 1000, 2000, seconds=2, peer_rounds=2,
          group="w2o"),
-    flood("w3-flood", "W3: 100 clients all sending, 4 messages in flight each, 64 B", 100, 0, 4, group="w3"),
+    flood("w3-flood", "W3: 100 clients all sending, 4 messages in flight each, 64 B", 100, 0, 4, entrants=FLUSHING,
+          group="w3"),
     rate("w3-rate", "W3: 1000 clients at 1 message/s each, 64 B", 1000, 0, 1000, peer_rounds=3,
          group="w3"),
     Workload("w4", "W4: idle connections and a slow sender",

@@ -28,23 +28,24 @@ const CONTROL_BURST_SECS: u32 = 5;
 const PONG: u8 = 0x8A;
 
 /// An open peer's input and times. Most peers listen, and nearly all of them take what they get: what only others need
-/// lies apart, or ten thousand idle peers would pay for it.
+/// lies apart, or ten thousand idle peers would pay for it. In this order in memory: what a delivery looks at first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Open {
-    /// Only while the peer sends, or something of its input is unfinished.
-    ear: Option<Box<Ear>>,
-    controls: TokenBucket,
-    /// When its turn to be closed comes in a shutdown.
-    leave_at: Option<Instant>,
     /// The last sign of life.
     alive_at: Instant,
-    next_ping: Instant,
-    /// A ping that no sign of life has followed yet.
-    pinged_at: Option<Instant>,
     /// Since when the socket has refused every byte.
     pub(crate) stalled_since: Option<Instant>,
     /// Only while there is something to remember.
     soft: Option<Box<SoftLag>>,
+    /// Only while the peer sends, or something of its input is unfinished.
+    ear: Option<Box<Ear>>,
+    controls: TokenBucket,
+    next_ping: Instant,
+    /// A ping that no sign of life has followed yet.
+    pinged_at: Option<Instant>,
+    /// When its turn to be closed comes in a shutdown.
+    leave_at: Option<Instant>,
 }
 
 /// The input of a peer that sends.

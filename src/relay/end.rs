@@ -16,7 +16,10 @@ use crate::{
     news::{Ended, Event, Traffic},
     peer::{Closing, Reading, Stage},
 };
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// The longest rest of a frame that is copied for a peer that is cut off. Above it the connection is reset.
 const REST_MAX: usize = 64 << 10;
@@ -279,8 +282,16 @@ impl<L> Relay<L> {
         }
         self.kept = self.kept.min(self.roster.len());
         if self.roster.len() == 0 {
-            self.due.forget();
-            self.wheel.clear();
+            self.forget();
         }
+    }
+
+    /// Nobody is left: what a crowd needed is not kept for nobody.
+    fn forget(&mut self) {
+        self.due.forget();
+        self.wheel.clear();
+        self.unread = VecDeque::new();
+        self.expired = Vec::new();
+        self.scratch = Vec::new();
     }
 }

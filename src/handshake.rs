@@ -121,11 +121,7 @@ fn decide<'b>(
 /// The judgement of a complete head, in the order in which its faults count: HTTP first, then the upgrade, the version,
 /// the key and the path. `hear` is given the header lines, whatever the judgement. Of a good request, the 101 and the
 /// path.
-fn judge(
-    head: &[u8],
-    is_followed: bool,
-    hear: impl FnOnce(&Fields<'_>),
-) -> Result<(Vec<u8>, &str), Refusal> {
+fn judge(head: &[u8], is_followed: bool, hear: impl FnOnce(&Fields<'_>)) -> Result<(Vec<u8>, &str), Refusal> {
     let (line, rest) = RequestLine::split_off(head)?;
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let fields = Fields::parse(rest, &mut slots)?;
@@ -164,7 +160,8 @@ fn is_key(key: &[u8]) -> bool {
 
 /// The 101 for this key and this subprotocol.
 fn switch_protocols(key: &[u8], protocol: Option<&[u8]>) -> Vec<u8> {
-    const BEGINNING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+    const BEGINNING: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-accept: ";
     const PROTOCOL_FIELD: &[u8] = b"\r\nsec-websocket-protocol: ";
     const END: &[u8] = b"\r\n\r\n";

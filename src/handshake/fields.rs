@@ -176,9 +176,14 @@ mod tests {
             let lines = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(wanted));
             lines.map(|header| header.value).collect::<Vec<_>>()
         };
-        for (name, wanted) in [(Name::Via, called("via")), (Name::Origin, called("origin")), (Name::Host, vec![])] {
+        for (name, wanted) in
+            [(Name::Via, called("via")), (Name::Origin, called("origin")), (Name::Host, vec![])]
+        {
             assert_eq!(fields.all(name).collect::<Vec<_>>(), wanted);
-            assert_eq!(fields.all(name).rev().collect::<Vec<_>>(), wanted.iter().rev().copied().collect::<Vec<_>>());
+            assert_eq!(
+                fields.all(name).rev().collect::<Vec<_>>(),
+                wanted.iter().rev().copied().collect::<Vec<_>>()
+            );
             assert_eq!((fields.has(name), fields.only(name)), (!wanted.is_empty(), None));
         }
         let last = [&headers[..MAX_HEADERS - 1], &[Header { name: "Host", value: b"h" }]].concat();

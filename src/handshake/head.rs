@@ -65,6 +65,9 @@ impl Head {
     /// # Errors
     /// 400, 414, 431, or 505 for a request in the manner of HTTP/0.9. The head is good for `close` only then.
     pub(crate) fn receive<'b>(&mut self, bytes: &'b [u8]) -> Result<Option<Whole<'b>>, Refusal> {
+        if matches!(self.place, Place::End) && !bytes.is_empty() {
+            return Err(AFTER_HEAD);
+        }
         let before = self.bytes.len();
         let possible = &bytes[..bytes.len().min(MAX_HEAD - before)];
         let end = if before == 0 {
@@ -129,8 +132,8 @@ impl Head {
         while let Some(&byte) = bytes.get(at) {
             if matches!(self.place, Place::Within) {
                 let plain = self.plain_len(bytes, at);
+                at += plain;
                 if plain > 0 {
-                    at += plain;
                     continue;
                 }
             }
@@ -147,11 +150,15 @@ impl Head {
     fn plain_len(&self, bytes: &[u8], at: usize) -> usize {
         let limit = if self.lines == 0 { MAX_REQUEST_LINE } else { MAX_HEAD };
         let rest = bytes.get(at..bytes.len().min(limit)).unwrap_or_default();
-        let chunks = rest.as_chunks::<16>().0.iter();
-        // Without a branch a chunk is one comparison for the processor.
-        let is_plain_all = |chunk: &&[u8; 16]| chunk.iter().fold(true, |so_far, &b| so_far & is_plain(b));
-        let skipped = 16 * chunks.take_while(is_plain_all).count();
-        skipped + rest[skipped..].iter().take_while(|&&b| is_plain(b)).count()
+        let (words, last) = rest.as_chunks::<8>();
+        for (nth, word) in words.iter().enumerate() {
+            let plain = plain_of_word(u64::from_le_bytes(*word));
+            if plain < 8 {
+                return 8 * nth + plain;
+            }
+        }
+        let plain = last.iter().take_while(|&&b| is_plain(b)).count();
+        rest.len() - last.len() + plain
     }
 
     /// The place after `byte`, which stands behind all of `before`.
@@ -237,6 +244,16 @@ fn is_plain(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7f
 }
 
+/// How many bytes of a word are plain before the first that is not, all eight looked at at once. A borrow goes only from
+/// a byte that is marked to later ones, so the first mark is right.
+fn plain_of_word(word: u64) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    let marks = |minuend: u64, below: u64| minuend.wrapping_sub(ONES * below) & !minuend & (ONES * 0x80);
+    let is_control = marks(word, b' '.into());
+    let is_delete = marks(word ^ (ONES * 0x7f), 1);
+    (is_control | is_delete).trailing_zeros() as usize / 8
+}
+
 fn is_version(bytes: &[u8]) -> bool {
     matches!(bytes, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
 }
@@ -275,6 +292,23 @@ mod tests {
             assert_eq!(head.bytes.capacity(), 0);
             assert_eq!(head.receive(b"G"), Err(AFTER_HEAD));
         }
+    }
+
+    #[test]
+    fn a_word_is_looked_at_as_its_bytes_are() {
+        let mut words = 0;
+        for at in 0..8 {
+            for byte in 0..=u8::MAX {
+                for around in [*b"abcdefgh", [0xff; 8], [0x80; 8], [b' '; 8], *b"ab\0\0\x7fd \x1f"] {
+                    let mut word = around;
+                    word[at] = byte;
+                    let one_by_one = word.iter().take_while(|&&b| is_plain(b)).count();
+                    assert_eq!(plain_of_word(u64::from_le_bytes(word)), one_by_one, "{word:?}");
+                    words += 1;
+                }
+            }
+        }
+        assert_eq!(words, 8 * 256 * 5);
     }
 
     #[test]

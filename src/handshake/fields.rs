@@ -112,10 +112,11 @@ impl<'h> Fields<'h> {
 
     /// Whether `token` stands, in any case, in the list that all lines called `name` make together (RFC 9110 5.3).
     pub(super) fn lists(&self, name: Name, token: &str) -> bool {
-        self.items(name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+        let is_token = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+        self.all(name).any(|value| value.split(|&b| b == b',').any(is_token))
     }
 
-    /// The items of that list, the empty ones left out (RFC 9110 5.6.1).
+    /// The items of the list that all lines called `name` make together, the empty ones left out (RFC 9110 5.6.1).
     pub(super) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> {
         self.all(name)
             .flat_map(|value| value.split(|&b| b == b','))

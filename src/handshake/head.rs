@@ -133,6 +133,11 @@ impl Head {
             if matches!(self.place, Place::Within) {
                 let plain = self.plain_len(bytes, at);
                 at += plain;
+                if self.ends_as_usual(&bytes[at..]) {
+                    self.lines += 1;
+                    at += 3;
+                    continue;
+                }
                 if plain > 0 {
                     continue;
                 }
@@ -144,6 +149,12 @@ impl Head {
             }
         }
         Ok(None)
+    }
+
+    /// Whether these bytes end a header line and begin the next, as `step` would find of one after the other.
+    fn ends_as_usual(&self, rest: &[u8]) -> bool {
+        let may_another_come = self.lines > 0 && usize::from(self.lines) < MAX_HEADERS;
+        may_another_come && matches!(rest, [b'\r', b'\n', first, ..] if is_tchar(*first))
     }
 
     /// How many bytes from `at` on only continue the line that they stand in.

@@ -8,9 +8,11 @@
 //!
 //! A good request passes four stations: `head` finds the end of the head and throws out at once what can never become a
 //! request; `judge` below asks the questions of HTTP, then those of RFC 6455, each with its status; `path` decides
-//! whether the target names a channel; tungstenite computes the 101. Beside them `forwarded` reads for whom a proxy
+//! whether the target names a channel; and the 101 is written, in which tungstenite computes what a key is answered
+//! with. `fields` has the header lines. Beside them `forwarded` reads for whom a proxy
 //! asks, be the request good or bad; and where a listener demands it, a `proxy_line` comes before the head.
 
+mod fields;
 mod forwarded;
 pub(crate) mod head;
 mod path;
@@ -20,21 +22,24 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use http::{HeaderValue, header};
-use httparse::{Header, Status};
-use tungstenite::handshake::server;
+use std::borrow::Cow;
 
-pub(crate) use self::proxy_line::ProxyLine;
+use tungstenite::handshake::derive_accept_key;
+
+pub(crate) use self::{
+    fields::{Fields, Name},
+    proxy_line::ProxyLine,
+};
 pub use self::{forwarded::Claim, refusal::Refusal};
 use self::{
-    head::{AFTER_HEAD, Head, MAX_HEADERS, RequestLine, is_token},
+    head::{AFTER_HEAD, Head, MAX_HEADERS, RequestLine, Whole, is_token},
     refusal::Refusal::BadRequest,
 };
 use crate::address::{Proxies, Source};
 
 /// What the bytes of a request head so far amount to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<'b> {
     /// The head is not complete.
     More,
     /// A good request.
@@ -42,7 +47,7 @@ pub enum Verdict {
         /// The 101, to be sent as it is.
         response: Vec<u8>,
         /// The request path, as received, without the query.
-        path: String,
+        path: Cow<'b, str>,
     },
     /// A bad request.
     Refuse(Refusal),
@@ -63,22 +68,23 @@ impl Handshake {
     /// request that was smuggled past a proxy. So are bytes after a verdict.
     ///
     /// Says also for whom the request is made, as far as `proxies` has it that the `source` of it is believed.
-    pub fn receive(&mut self, bytes: &[u8], source: Option<Source>, proxies: &Proxies) -> (Verdict, Claim) {
+    pub fn receive<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        source: Option<Source>,
+        proxies: &Proxies,
+    ) -> (Verdict<'b>, Claim) {
         let mut claim = Claim::Nothing;
         let verdict = match self.head.receive(bytes) {
             Ok(None) => return (Verdict::More, claim),
-            Ok(Some(used)) => {
+            Ok(Some(Whole { head, used })) => {
                 let hear = |fields: &Fields<'_>| claim = forwarded::read(fields, source, proxies);
-                judge(self.head.bytes(), used < bytes.len(), hear)
+                decide(head, used < bytes.len(), hear)
             }
             Err(refusal) => Err(refusal),
         };
         self.head.close();
-        let verdict = match verdict {
-            Ok((response, path)) => Verdict::Accept { response, path },
-            Err(refusal) => Verdict::Refuse(refusal),
-        };
-        (verdict, claim)
+        (verdict.unwrap_or_else(Verdict::Refuse), claim)
     }
 }
 
@@ -93,13 +99,29 @@ impl Handshake {
 const KEY: &str = "the request needs one Sec-WebSocket-Key, the base64 of 16 bytes";
 const PROTOCOL: &str = "Sec-WebSocket-Protocol is not a list of tokens";
 
-/// The judgement of a complete head, in the order in which its faults count: HTTP first, then the upgrade, the version,
-/// the key and the path. `hear` is given the header lines, whatever the judgement.
-fn judge(
-    head: &[u8],
+/// The verdict on a complete head.
+fn decide<'b>(
+    head: Cow<'b, [u8]>,
     is_followed: bool,
     hear: impl FnOnce(&Fields<'_>),
-) -> Result<(Vec<u8>, String), Refusal> {
+) -> Result<Verdict<'b>, Refusal> {
+    let (response, path) = match head {
+        Cow::Borrowed(head) => {
+            let (response, path) = judge(head, is_followed, hear)?;
+            (response, path.into())
+        }
+        Cow::Owned(head) => {
+            let (response, path) = judge(&head, is_followed, hear)?;
+            (response, path.to_owned().into())
+        }
+    };
+    Ok(Verdict::Accept { response, path })
+}
+
+/// The judgement of a complete head, in the order in which its faults count: HTTP first, then the upgrade, the version,
+/// the key and the path. `hear` is given the header lines, whatever the judgement. Of a good request, the 101 and the
+/// path.
+fn judge(head: &[u8], is_followed: bool, hear: impl FnOnce(&Fields<'_>)) -> Result<(Vec<u8>, &str), Refusal> {
     let (line, rest) = RequestLine::split_off(head)?;
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let fields = Fields::parse(rest, &mut slots)?;
@@ -110,112 +132,70 @@ fn judge(
     if line.method != b"GET" {
         return Err(Refusal::Method);
     }
-    fields.check_host()?;
-    fields.check_no_body()?;
+    check_host(&fields)?;
+    check_no_body(&fields)?;
     if is_followed {
         return Err(AFTER_HEAD);
     }
-    if !fields.lists(header::UPGRADE, "websocket") || !fields.lists(header::CONNECTION, "upgrade") {
+    if !fields.lists(Name::Upgrade, "websocket") || !fields.lists(Name::Connection, "upgrade") {
         return Err(Refusal::Upgrade);
     }
-    if fields.only(header::SEC_WEBSOCKET_VERSION) != Some(b"13") {
+    if fields.only(Name::SecWebSocketVersion) != Some(b"13") {
         return Err(Refusal::Version);
     }
-    let key = fields.only(header::SEC_WEBSOCKET_KEY).ok_or(BadRequest(KEY))?;
-    let mut response = switch_protocols(key).ok_or(BadRequest(KEY))?;
+    let key = fields.only(Name::SecWebSocketKey).filter(|key| is_key(key)).ok_or(BadRequest(KEY))?;
     let path = path::channel(line.target)?;
-    if let Some(protocol) = fields.first_protocol()? {
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    let mut bytes = Vec::new();
-    server::write_response(&mut bytes, &response).map_err(|_| BadRequest(PROTOCOL))?;
-    Ok((bytes, path.to_owned()))
+    let protocol = first_protocol(&fields)?;
+    Ok((switch_protocols(key, protocol), path))
 }
 
-/// tungstenite's 101 for `key`, or nothing if it is not the base64 of 16 bytes. The request is built anew, because
-/// tungstenite sees only the first `Connection` line and takes no list in `Upgrade`.
-fn switch_protocols(key: &[u8]) -> Option<server::Response> {
-    let request = http::Request::builder()
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "websocket")
-        .header(header::SEC_WEBSOCKET_VERSION, "13")
-        .header(header::SEC_WEBSOCKET_KEY, key)
-        .body(())
-        .ok()?;
-    server::create_response(&request).ok()
+/// Whether it is the base64 of 16 bytes: 22 digits, the last of which stands for two bits, and two pads.
+fn is_key(key: &[u8]) -> bool {
+    let is_digit = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    match key.strip_suffix(b"==") {
+        Some([digits @ .., b'A' | b'Q' | b'g' | b'w']) => digits.len() == 21 && digits.iter().all(is_digit),
+        _ => false,
+    }
 }
 
-/// The header lines of a request, in their order.
-pub(crate) struct Fields<'h>(&'h [Header<'h>]);
+/// The 101 for this key and this subprotocol.
+fn switch_protocols(key: &[u8], protocol: Option<&[u8]>) -> Vec<u8> {
+    const BEGINNING: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-accept: ";
+    const PROTOCOL_FIELD: &[u8] = b"\r\nsec-websocket-protocol: ";
+    const END: &[u8] = b"\r\n\r\n";
+    let accept = derive_accept_key(key);
+    let (field, protocol) = protocol.map_or_else(Default::default, |protocol| (PROTOCOL_FIELD, protocol));
+    [BEGINNING, accept.as_bytes(), field, protocol, END].concat()
+}
 
-impl<'h> Fields<'h> {
-    pub(crate) fn parse(lines: &'h [u8], slots: &'h mut [Header<'h>]) -> Result<Self, Refusal> {
-        match httparse::parse_headers(lines, slots) {
-            Ok(Status::Complete((_, headers))) => Ok(Self(headers)),
-            Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
-            Ok(Status::Partial) | Err(_) => Err(BadRequest("a header line cannot be read")),
-        }
+/// Exactly one `Host`, and one that a proxy cannot read in another way (RFC 9112 3.2).
+fn check_host(fields: &Fields<'_>) -> Result<(), Refusal> {
+    let is_host_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(b);
+    match fields.only(Name::Host) {
+        Some(host) if !host.is_empty() && host.iter().all(is_host_byte) => Ok(()),
+        _ => Err(BadRequest("the request needs one Host, and a valid one")),
     }
+}
 
-    /// Exactly one `Host`, and one that a proxy cannot read in another way (RFC 9112 3.2).
-    fn check_host(&self) -> Result<(), Refusal> {
-        let is_host_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(b);
-        match self.only(header::HOST) {
-            Some(host) if !host.is_empty() && host.iter().all(is_host_byte) => Ok(()),
-            _ => Err(BadRequest("the request needs one Host, and a valid one")),
-        }
+/// No body: what follows the head could be read as a second request, or as frames (RFC 9112 6).
+fn check_no_body(fields: &Fields<'_>) -> Result<(), Refusal> {
+    let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|&b| b == b'0');
+    if fields.has(Name::TransferEncoding) {
+        return Err(BadRequest("the request has a Transfer-Encoding, and a handshake has no body"));
     }
+    if fields.has(Name::ContentLength) && !fields.only(Name::ContentLength).is_some_and(is_zero) {
+        return Err(BadRequest("the request has a Content-Length, and a handshake has no body"));
+    }
+    Ok(())
+}
 
-    /// No body: what follows the head could be read as a second request, or as frames (RFC 9112 6).
-    fn check_no_body(&self) -> Result<(), Refusal> {
-        let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|&b| b == b'0');
-        if self.all(header::TRANSFER_ENCODING).next().is_some() {
-            return Err(BadRequest("the request has a Transfer-Encoding, and a handshake has no body"));
-        }
-        match (self.all(header::CONTENT_LENGTH).next(), self.only(header::CONTENT_LENGTH)) {
-            (None, _) => Ok(()),
-            (_, Some(length)) if is_zero(length) => Ok(()),
-            _ => Err(BadRequest("the request has a Content-Length, and a handshake has no body")),
-        }
+/// The subprotocol to answer with: the first one offered. A browser fails the connection if none is chosen.
+fn first_protocol<'h>(fields: &Fields<'h>) -> Result<Option<&'h [u8]>, Refusal> {
+    if !fields.has(Name::SecWebSocketProtocol) {
+        return Ok(None);
     }
-
-    /// The subprotocol to answer with: the first one offered. A browser fails the connection if none is chosen.
-    fn first_protocol(&self) -> Result<Option<HeaderValue>, Refusal> {
-        if self.all(header::SEC_WEBSOCKET_PROTOCOL).next().is_none() {
-            return Ok(None);
-        }
-        self.items(header::SEC_WEBSOCKET_PROTOCOL)
-            .next()
-            .filter(|first| is_token(first))
-            .and_then(|first| HeaderValue::from_bytes(first).ok())
-            .map(Some)
-            .ok_or(BadRequest(PROTOCOL))
-    }
-
-    /// Whether `token` stands, in any case, in the list that all lines called `name` make together (RFC 9110 5.3).
-    fn lists(&self, name: header::HeaderName, token: &str) -> bool {
-        self.items(name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
-    }
-
-    /// The items of that list, the empty ones left out (RFC 9110 5.6.1).
-    fn items(&self, name: header::HeaderName) -> impl Iterator<Item = &'h [u8]> {
-        self.all(name)
-            .flat_map(|value| value.split(|&b| b == b','))
-            .map(<[u8]>::trim_ascii)
-            .filter(|item| !item.is_empty())
-    }
-
-    /// The value of the only line called `name`; nothing if there is none, or more than one.
-    pub(crate) fn only(&self, name: header::HeaderName) -> Option<&'h [u8]> {
-        let mut all = self.all(name);
-        all.next().filter(|_| all.next().is_none())
-    }
-
-    pub(crate) fn all(
-        &self,
-        name: header::HeaderName,
-    ) -> impl DoubleEndedIterator<Item = &'h [u8]> + use<'h> {
-        let fields = self.0.iter();
-        fields.filter(move |f| f.name.eq_ignore_ascii_case(name.as_str())).map(|f| f.value)
-    }
+    let first = fields.items(Name::SecWebSocketProtocol).next().filter(|first| is_token(first));
+    first.map(Some).ok_or(BadRequest(PROTOCOL))
 }

@@ -11,11 +11,10 @@ use super::{
     tally::Refused,
 };
 use crate::handshake::{
-    Fields, Refusal,
+    Fields, Name, Refusal,
     head::{Head, MAX_HEADERS, RequestLine},
 };
 use core::net::{IpAddr, Ipv6Addr};
-use http::header;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +65,7 @@ const NOT_FOUND: Denial = denial(404, Refused::NotFound, answer::ROUTES_LINE);
 pub(super) fn receive(head: &mut Head, bytes: &[u8], entrance: Entrance) -> Option<Asked> {
     match head.receive(bytes) {
         Ok(None) => None,
-        Ok(Some(_)) => Some(judge(head.bytes(), entrance)),
+        Ok(Some(whole)) => Some(judge(&whole.head, entrance)),
         Err(refusal) => Some(Asked { page: Err(refusal.into()), head_only: false }),
     }
 }
@@ -91,7 +90,7 @@ fn find(line: &RequestLine<'_>, rest: &[u8], entrance: Entrance) -> Result<Page,
     if entrance == Entrance::Tcp {
         check_host(&fields, is_old)?;
     }
-    if fields.all(header::ORIGIN).next().is_some() {
+    if fields.has(Name::Origin) {
         return Err(ORIGIN);
     }
     match line.target.split(|&byte| byte == b'?').next() {
@@ -102,11 +101,11 @@ fn find(line: &RequestLine<'_>, rest: &[u8], entrance: Entrance) -> Result<Page,
 
 /// A request of HTTP/1.0 may have none: simple health checkers send such, and no browser does.
 fn check_host(fields: &Fields<'_>, is_old: bool) -> Result<(), Denial> {
-    match (fields.all(header::HOST).next(), fields.only(header::HOST)) {
-        (None, _) if is_old => Ok(()),
-        (_, Some(host)) if is_address(host) => Ok(()),
-        (_, Some(_)) => Err(HOST),
-        _ => Err(NO_HOST),
+    match fields.only(Name::Host) {
+        Some(host) if is_address(host) => Ok(()),
+        Some(_) => Err(HOST),
+        None if is_old && !fields.has(Name::Host) => Ok(()),
+        None => Err(NO_HOST),
     }
 }
 

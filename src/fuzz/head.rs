@@ -33,7 +33,7 @@ pub fn head(data: &[u8]) {
 }
 
 /// The verdict on pieces of these lengths, again and again, and how many bytes had come by then.
-fn feed(request: &[u8], lengths: &[usize]) -> (Verdict, usize) {
+fn feed<'r>(request: &'r [u8], lengths: &[usize]) -> (Verdict<'r>, usize) {
     let mut handshake = Handshake::default();
     let mut came = 0;
     let header = RealIpHeader::ALL[request.len() % 3];
@@ -57,7 +57,7 @@ fn feed(request: &[u8], lengths: &[usize]) -> (Verdict, usize) {
     (Verdict::More, came)
 }
 
-fn status(verdict: &Verdict) -> u16 {
+fn status(verdict: &Verdict<'_>) -> u16 {
     match verdict {
         Verdict::More => 0,
         Verdict::Accept { .. } => 101,
@@ -65,7 +65,7 @@ fn status(verdict: &Verdict) -> u16 {
     }
 }
 
-fn check_alone(verdict: &Verdict, request: &[u8]) {
+fn check_alone(verdict: &Verdict<'_>, request: &[u8]) {
     match verdict {
         Verdict::More => {}
         Verdict::Accept { response, path } => check_accepted(request, response, path),

@@ -7,9 +7,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderName, header};
-
-use super::Fields;
+use super::{Fields, Name};
 use crate::{
     address::{Evidence, Proxies, RealIpHeader, Source, UNIX},
     canary::{self, Canary},
@@ -31,12 +29,11 @@ pub enum Claim {
     Ignored,
 }
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const PROXY_FIELDS: [(&str, HeaderName); 3] = [
-    ("Via", header::VIA),
-    ("X-Forwarded-Proto", HeaderName::from_static("x-forwarded-proto")),
-    ("X-Forwarded-Host", HeaderName::from_static("x-forwarded-host")),
+/// What proxies write, and nobody else does.
+const PROXY_FIELDS: [(&str, Name); 3] = [
+    ("Via", Name::Via),
+    ("X-Forwarded-Proto", Name::XForwardedProto),
+    ("X-Forwarded-Host", Name::XForwardedHost),
 ];
 
 /// An address with a port takes 47 bytes at most; whatever is longer is none.
@@ -57,11 +54,11 @@ pub(super) fn read(fields: &Fields<'_>, source: Option<Source>, proxies: &Proxie
     }
 }
 
-fn field(header: RealIpHeader) -> HeaderName {
+fn field(header: RealIpHeader) -> Name {
     match header {
-        RealIpHeader::XForwardedFor => X_FORWARDED_FOR,
-        RealIpHeader::XRealIp => X_REAL_IP,
-        RealIpHeader::Forwarded => header::FORWARDED,
+        RealIpHeader::XForwardedFor => Name::XForwardedFor,
+        RealIpHeader::XRealIp => Name::XRealIp,
+        RealIpHeader::Forwarded => Name::Forwarded,
     }
 }
 
@@ -70,7 +67,7 @@ fn believe(fields: &Fields<'_>, proxies: &Proxies) -> Option<Source> {
     match proxies.header {
         RealIpHeader::XForwardedFor => walk(lines.flat_map(FromTheEnd::items).map(hop), proxies),
         // Of several lines, the one that the proxy wrote could be any.
-        RealIpHeader::XRealIp => fields.only(X_REAL_IP).and_then(hop),
+        RealIpHeader::XRealIp => fields.only(Name::XRealIp).and_then(hop),
         RealIpHeader::Forwarded => walk(lines.flat_map(FromTheEnd::items).map(forwarded_for), proxies),
     }
 }
@@ -197,11 +194,10 @@ fn is_port(text: &str) -> bool {
 
 /// What shows that somebody stands between us and the client, although no believed field says so.
 fn evidence(fields: &Fields<'_>, source: Source, believed: RealIpHeader) -> Option<Evidence> {
-    let is_there = |name: HeaderName| fields.all(name).next().is_some();
     let others = RealIpHeader::ALL.into_iter().filter(|&header| header != believed);
-    let other = others.into_iter().find(|&header| is_there(field(header))).map(Evidence::Other);
-    let trace = || PROXY_FIELDS.into_iter().find(|(_, name)| is_there(name.clone()));
-    let elsewhere = || source.is_local() && fields.only(header::HOST).is_some_and(|host| !is_here(host));
+    let other = others.into_iter().find(|&header| fields.has(field(header))).map(Evidence::Other);
+    let trace = || PROXY_FIELDS.into_iter().find(|(_, name)| fields.has(*name));
+    let elsewhere = || source.is_local() && fields.only(Name::Host).is_some_and(|host| !is_here(host));
     other
         .or_else(|| trace().map(|(name, _)| Evidence::Field(name)))
         .or_else(|| elsewhere().then_some(Evidence::Host))

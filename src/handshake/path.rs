@@ -18,10 +18,11 @@ pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
     if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
         return Err(NOT_ASCII);
     }
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let end = target.bytes().position(|b| b == b'?').unwrap_or(target.len());
+    let path = &target[..end];
     let segments = path.strip_prefix('/').ok_or(BadRequest("the target does not begin with a slash"))?;
-    check_segments(segments)?;
-    check_escapes(path)?;
+    check_segments(segments.as_bytes())?;
+    check_escapes(path.as_bytes())?;
     if path.len() > MAX_PATH {
         return Err(Refusal::TargetTooLong);
     }
@@ -31,20 +32,20 @@ pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
 const NOT_ASCII: Refusal = BadRequest("the target holds a # or a byte that is not visible ASCII");
 
 /// No dot segments, which a proxy resolves, and no empty ones but the last, which it merges.
-fn check_segments(segments: &str) -> Result<(), Refusal> {
-    if segments.split('/').any(|segment| matches!(segment, "." | "..")) {
+fn check_segments(segments: &[u8]) -> Result<(), Refusal> {
+    if segments.split(|&b| b == b'/').any(|segment| matches!(segment, b"." | b"..")) {
         return Err(BadRequest("the path has a segment . or .."));
     }
-    if segments.starts_with('/') || segments.contains("//") {
+    if segments.starts_with(b"/") || segments.array_windows().any(|two| two == b"//") {
         return Err(BadRequest("the path has two slashes in a row"));
     }
     Ok(())
 }
 
 /// Every `%` begins two hex digits, and never for a byte that could as well stand for itself (RFC 3986 2.3).
-fn check_escapes(path: &str) -> Result<(), Refusal> {
-    for escape in path.split('%').skip(1) {
-        match escape.get(..2).and_then(hex_byte) {
+fn check_escapes(path: &[u8]) -> Result<(), Refusal> {
+    for escape in path.split(|&b| b == b'%').skip(1) {
+        match escape.first_chunk().and_then(hex_byte) {
             None => return Err(BadRequest("a % in the path does not begin two hex digits")),
             Some(0 | b'/') => return Err(BadRequest("the path holds %00 or %2F")),
             Some(byte) if is_unreserved(byte) => {
@@ -56,9 +57,9 @@ fn check_escapes(path: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn hex_byte(digits: &str) -> Option<u8> {
-    // `from_str_radix` alone would take a sign.
-    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(digits, 16).ok())?
+fn hex_byte(&[high, low]: &[u8; 2]) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16);
+    Some((digit(high)? << 4 | digit(low)?) as u8)
 }
 
 fn is_unreserved(byte: u8) -> bool {

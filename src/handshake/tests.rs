@@ -118,7 +118,7 @@ fn mutate((from, to, _): &(&str, &str, u16)) -> Vec<u8> {
     GOOD.replacen(from, to, 1).into_bytes()
 }
 
-fn status(verdict: &Verdict) -> u16 {
+fn status(verdict: &Verdict<'_>) -> u16 {
     match verdict {
         Verdict::More => 0,
         Verdict::Accept { .. } => 101,
@@ -126,18 +126,18 @@ fn status(verdict: &Verdict) -> u16 {
     }
 }
 
-fn ask(handshake: &mut Handshake, bytes: &[u8]) -> Verdict {
+fn ask<'b>(handshake: &mut Handshake, bytes: &'b [u8]) -> Verdict<'b> {
     handshake.receive(bytes, Some(Source::Unix), &Proxies::default()).0
 }
 
 /// The first verdict on `pieces`, which come one by one.
-fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Verdict<'a> {
     let mut handshake = Handshake::default();
     let mut verdicts = pieces.into_iter().map(|piece| ask(&mut handshake, piece));
     verdicts.find(|verdict| *verdict != Verdict::More).unwrap_or(Verdict::More)
 }
 
-fn whole(bytes: &[u8]) -> Verdict {
+fn whole(bytes: &[u8]) -> Verdict<'_> {
     feed([bytes])
 }
 
@@ -149,7 +149,7 @@ fn head_of(bytes: &[u8]) -> &[u8] {
 
 fn accepted(request: &str) -> (String, String) {
     match whole(request.as_bytes()) {
-        Verdict::Accept { response, path } => (String::from_utf8(response).unwrap(), path),
+        Verdict::Accept { response, path } => (String::from_utf8(response).unwrap(), path.into_owned()),
         other => panic!("{other:?} for {request:?}"),
     }
 }
@@ -185,7 +185,8 @@ fn each_key_has_its_own_answer() {
 fn each_mutation_has_its_status() {
     assert!(MUTATIONS.len() >= 70);
     for mutation in MUTATIONS {
-        let verdict = whole(&mutate(mutation));
+        let request = mutate(mutation);
+        let verdict = whole(&request);
         assert_eq!(status(&verdict), mutation.2, "{mutation:?}: {verdict:?}");
     }
 }
@@ -389,6 +390,66 @@ fn a_handshake_is_small() {
     assert!(size_of::<Handshake>() <= 32);
 }
 
+/// What tungstenite would answer to this key and this subprotocol.
+fn tungstenites(key: &str, protocol: Option<&str>) -> Option<Vec<u8>> {
+    use tungstenite::{
+        handshake::server::{create_response, write_response},
+        http::{Request, header},
+    };
+    let request = Request::builder()
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, key)
+        .body(());
+    let mut response = create_response(&request.unwrap()).ok()?;
+    if let Some(protocol) = protocol {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol.parse().unwrap());
+    }
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, &response).unwrap();
+    Some(bytes)
+}
+
+fn with_key(key: &str) -> String {
+    GOOD.replacen("dGhlIHNhbXBsZSBub25jZQ==", key, 1)
+}
+
+/// Its decoder takes what a second base64 text follows, pads and all, and that is no base64.
+#[test]
+fn pads_stand_only_at_the_end_of_a_key() {
+    for key in ["AA==AAAAAAAAAAAAAAAAAAAA", "AAA=AAAAAAAAAAAAAAAAAAA="] {
+        assert!(tungstenites(key, None).is_some(), "{key}: a reason less for this test");
+        assert_eq!(whole(with_key(key).as_bytes()), Verdict::Refuse(BadRequest(KEY)), "{key}");
+    }
+}
+
+#[test]
+fn each_last_digit_of_a_key_is_taken_or_refused_as_by_tungstenite() {
+    let mut taken = 0;
+    for last in '!'..='~' {
+        let key = format!("dGhlIHNhbXBsZSBub25jZ{last}==");
+        let theirs = tungstenites(&key, None);
+        taken += usize::from(theirs.is_some());
+        match whole(with_key(&key).as_bytes()) {
+            Verdict::Accept { response, .. } => assert_eq!(Some(response), theirs, "{key}"),
+            other => assert_eq!((other, theirs), (Verdict::Refuse(BadRequest(KEY)), None), "{key}"),
+        }
+    }
+    assert_eq!(taken, 4);
+}
+
+#[test]
+fn a_head_in_one_piece_takes_no_memory_and_its_path_is_not_copied() {
+    let mut handshake = Handshake::default();
+    let Verdict::Accept { path, .. } = ask(&mut handshake, GOOD.as_bytes()) else { panic!("refused") };
+    assert!(
+        matches!(path, Cow::Borrowed("/chat")) && GOOD.as_bytes().as_ptr_range().contains(&path.as_ptr())
+    );
+    let mut handshake = Handshake::default();
+    assert_eq!((ask(&mut handshake, b"GET"), handshake.held()), (Verdict::More, 3));
+}
+
 /// Each chunking gives the verdict of the whole, except that bytes behind the head are only refused together with it
 /// when they come with it.
 fn agrees(bytes: &[u8], chunk: usize) {
@@ -401,6 +462,50 @@ fn agrees(bytes: &[u8], chunk: usize) {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A request that a browser or a program may send, good or not, however it is cut: the same verdict, and the same 101.
+    #[test]
+    fn cuts_change_neither_the_verdict_nor_the_101_nor_whom_it_is_for(
+        mutation in proptest::sample::select(MUTATIONS),
+        more in proptest::collection::vec(("[A-Za-z-]{1,22}", "[\t -~]{0,70}"), 0..12),
+        client in prop_oneof![Just(""), Just("X-Forwarded-For: 203.0.113.7\r\n")],
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let more: String = more.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = GOOD.replacen(HOST, &format!("{HOST}{client}{more}"), 1);
+        prop_assume!(request.contains(mutation.0));
+        let request = request.replacen(mutation.0, mutation.1, 1).into_bytes();
+        prop_assume!(head_of(&request).len() == request.len());
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(request.len() + 1)).collect();
+        cuts.extend([0, request.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|cut| &request[cut[0]..cut[1]]);
+        let (one, other) = (hear_all([&request[..]]), hear_all(pieces));
+        prop_assert_eq!(&one, &other);
+        prop_assert_eq!(one, hear_all(request.chunks(1)));
+    }
+
+    #[test]
+    fn each_accepted_request_gets_the_101_that_tungstenite_writes(
+        digits in "[A-Za-z0-9+/]{21}[AQgw]",
+        protocol in proptest::option::of("[A-Za-z0-9.!#~-]{1,40}"),
+    ) {
+        let key = format!("{digits}==");
+        let field = protocol.iter().map(|protocol| format!("Sec-WebSocket-Protocol: {protocol}, other\r\n"));
+        let request = with_key(&key).replacen(HOST, &format!("{HOST}{}", field.collect::<String>()), 1);
+        let (response, path) = accepted(&request);
+        prop_assert_eq!(path, "/chat");
+        prop_assert_eq!(Some(response.into_bytes()), tungstenites(&key, protocol.as_deref()));
+    }
+
+    #[test]
+    fn a_key_is_taken_or_refused_as_by_tungstenite(
+        key in prop_oneof!["[AQgwBZaz09+/_. -]{20,22}={0,3}", "[A-Za-z0-9+/]{22,24}", "[A-Za-z0-9+/]{21}[!-~]=="],
+    ) {
+        prop_assume!(!key.trim_end_matches('=').contains('=') && key.trim() == key);
+        let request = with_key(&key);
+        prop_assert_eq!(status(&whole(request.as_bytes())) == 101, tungstenites(&key, None).is_some(), "{}", key);
+    }
 
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), chunk in 1usize..20) {
@@ -426,6 +531,13 @@ proptest! {
         }
         agrees(&bytes, chunk);
     }
+}
+
+/// The first verdict on the pieces, and for whom the request is found to be made.
+fn hear_all<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> (Verdict<'b>, Claim) {
+    let (mut handshake, proxies) = (Handshake::default(), Proxies::default());
+    let mut heard = pieces.into_iter().map(|piece| handshake.receive(piece, Some(Source::Unix), &proxies));
+    heard.find(|(verdict, _)| *verdict != Verdict::More).unwrap_or((Verdict::More, Claim::Nothing))
 }
 
 fn edit() -> impl Strategy<Value = Vec<u8>> {

@@ -43,7 +43,7 @@ impl<L> Relay<L> {
         match verdict {
             Verdict::More => {}
             Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
-            Verdict::Accept { response, path } => self.join(id, &path, &response, now),
+            Verdict::Accept { response, path } => self.join(id, &path, response, now),
         }
     }
 

@@ -92,13 +92,15 @@ impl<L> Relay<L> {
     }
 
     /// The peer takes its seat; it gets what is published from now on.
-    pub(super) fn join(&mut self, id: PeerId, path: &str, response: &[u8], now: Instant) {
+    pub(super) fn join(&mut self, id: PeerId, path: &str, response: Vec<u8>, now: Instant) {
         // Spread, so that a herd that came at once is not pinged in step.
         let half = self.limits.ping_interval / 2;
         let first_ping = half + self.random.part_of(half);
         let Some(peer) = self.roster.get_mut(id) else { return };
         peer.stage = Stage::Open(Open::new(&self.limits, first_ping, now));
-        peer.control.push(response);
+        // The first that the peer is told: its buffer holds nothing, and takes the 101 without a copy.
+        debug_assert!(peer.control.is_empty());
+        *peer.control.buffer() = response;
         peer.seat = Some(self.channels.join(path, id));
         peer.joined_at = Some(now);
         self.handshaking -= 1;

@@ -26,16 +26,8 @@ pub(super) fn tell(relay: &mut Relay<Link>) {
         }
         // All who are in the news of a turn are still there in it.
         if let (Some(caller), Some(link)) = (relay.address_of(news.id), relay.link_mut(news.id)) {
-            tell_of(&news.event, &Who::new(news.id, caller, end(caller.via, link.port())));
+            tell_of(&news.event, &Who { peer: news.id, caller, port: link.port() });
         }
-    }
-}
-
-/// The other end of a connection.
-fn end(via: address::Source, port: Option<u16>) -> String {
-    match (via, port) {
-        (address::Source::Ip(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
-        _ => via.to_string(),
     }
 }
 
@@ -61,7 +53,7 @@ fn tell_of(event: &Event, who: &Who) {
         }
         Event::Ended(ended) => tell_end(ended, who),
         Event::ClientMissing { evidence, believed } => {
-            log::warn!("{}", missing(*evidence, *believed, who.source));
+            log::warn!("{}", missing(*evidence, *believed, who.caller.real));
         }
     }
 }
@@ -81,52 +73,58 @@ fn tell_end(ended: &Ended, who: &Who) {
     who.say("ended", &pairs);
 }
 
-/// A peer, as a line names it.
+/// A peer of whom something is told. Nothing is written out before somebody hears it.
 struct Who {
-    peer: String,
-    /// The client, without a port.
-    source: address::Source,
-    address: String,
-    via: Option<String>,
+    peer: PeerId,
+    caller: Caller,
+    /// Of the other end of the connection.
+    port: Option<u16>,
 }
 
 type Pair<'v> = (&'static str, Value<'v>);
 
 impl Who {
-    /// `end` is the other end of the connection, with its port.
-    fn new(peer: PeerId, caller: Caller, end: String) -> Self {
-        let peer = peer.to_string();
-        if caller.real == caller.via {
-            Self { peer, source: caller.real, address: end, via: None }
-        } else {
-            let address = caller.real.to_string();
-            Self { peer, source: caller.real, address, via: Some(end) }
-        }
-    }
-
     fn say(&self, text: &str, pairs: &[Pair<'_>]) {
         if Level::Info > log::max_level() {
             return;
         }
-        let line = Line { who: self, pairs };
+        let line = Line::new(self, pairs);
         let mut record = Record::builder();
         record.level(Level::Info).target(module_path!()).module_path(Some(module_path!())).key_values(&line);
         log::logger().log(&record.args(format_args!("{text}")).build());
+    }
+
+    /// The other end of the connection.
+    fn end(&self) -> String {
+        match (self.caller.via, self.port) {
+            (address::Source::Ip(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
+            (via, _) => via.to_string(),
+        }
     }
 }
 
 /// The pairs of a line: who, and what else. The macros of `log` know no pair that only some lines have.
 struct Line<'l> {
-    who: &'l Who,
+    peer: String,
+    address: String,
+    via: Option<String>,
     pairs: &'l [Pair<'l>],
+}
+
+impl<'l> Line<'l> {
+    fn new(who: &Who, pairs: &'l [Pair<'l>]) -> Self {
+        let (peer, end, caller) = (who.peer.to_string(), who.end(), who.caller);
+        let (address, via) =
+            if caller.real == caller.via { (end, None) } else { (caller.real.to_string(), Some(end)) };
+        Self { peer, address, via, pairs }
+    }
 }
 
 impl Source for Line<'_> {
     fn visit<'k>(&'k self, visitor: &mut dyn VisitSource<'k>) -> Result<(), log::kv::Error> {
-        let Who { peer, address, via, .. } = self.who;
-        visitor.visit_pair(Key::from_str("peer"), peer.as_str().into())?;
-        visitor.visit_pair(Key::from_str("address"), address.as_str().into())?;
-        if let Some(via) = via {
+        visitor.visit_pair(Key::from_str("peer"), self.peer.as_str().into())?;
+        visitor.visit_pair(Key::from_str("address"), self.address.as_str().into())?;
+        if let Some(via) = &self.via {
             visitor.visit_pair(Key::from_str("via"), via.as_str().into())?;
         }
         self.pairs.iter().try_for_each(|(key, value)| visitor.visit_pair(Key::from_str(key), value.clone()))
@@ -169,7 +167,7 @@ mod tests {
     use core::net::IpAddr;
 
     fn line(caller: Caller) -> String {
-        let who = Who::new(PeerId::from_word(7), caller, "127.0.0.1:55".into());
+        let who = Who { peer: PeerId::from_word(7), caller, port: Some(55) };
         let mut words = String::new();
         struct Words<'w>(&'w mut String);
         impl<'k> VisitSource<'k> for Words<'_> {
@@ -178,7 +176,7 @@ mod tests {
                 Ok(())
             }
         }
-        Line { who: &who, pairs: &[("a", 1.into())] }.visit(&mut Words(&mut words)).unwrap();
+        Line::new(&who, &[("a", 1.into())]).visit(&mut Words(&mut words)).unwrap();
         words
     }
 

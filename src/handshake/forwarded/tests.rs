@@ -24,7 +24,7 @@ type Line<'l> = (&'l str, &'l [u8]);
 
 fn claim(lines: &[Line<'_>], from: &str, header: RealIpHeader) -> Claim {
     let headers: Vec<_> = lines.iter().map(|&(name, value)| Header { name, value }).collect();
-    read(&Fields(&headers), Some(source(from)), &proxies(header))
+    read(&Fields::sort(&headers), Some(source(from)), &proxies(header))
 }
 
 /// What lines of the believed field say, from a proxy that is trusted.

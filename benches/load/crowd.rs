@@ -42,6 +42,13 @@ pub trait Ear {
     fn complete(&mut self, sender: u32, number: u32);
 }
 
+/// Nobody listens.
+struct Nobody;
+
+impl Ear for Nobody {
+    fn complete(&mut self, _sender: u32, _number: u32) {}
+}
+
 /// One connection.
 #[derive(Debug)]
 struct Line {
@@ -266,9 +273,27 @@ impl Crowd {
         self.lines[nth].flush(self.poll.registry(), nth)
     }
 
+    /// Sends nothing for so long, and answers pings meanwhile.
+    pub fn idle(&mut self, span: Duration) -> Outcome<()> {
+        let mut events = Events::with_capacity(1024);
+        let end_ns = now_ns() + span.as_nanos() as u64;
+        loop {
+            let left_ns = end_ns.saturating_sub(now_ns());
+            if left_ns == 0 {
+                return Ok(());
+            }
+            // A timer of the poller's is up to a millisecond late.
+            self.turn_within(&mut events, &mut Nobody, Duration::from_nanos(left_ns))?;
+        }
+    }
+
     /// Waits for something, and hears it all. Whether the timer was among it.
     pub fn turn(&mut self, events: &mut Events, ear: &mut impl Ear) -> Outcome<bool> {
-        match self.poll.poll(events, Some(self.patience)) {
+        self.turn_within(events, ear, self.patience)
+    }
+
+    fn turn_within(&mut self, events: &mut Events, ear: &mut impl Ear, most: Duration) -> Outcome<bool> {
+        match self.poll.poll(events, Some(most)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }

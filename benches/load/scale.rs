@@ -97,10 +97,10 @@ impl Scale<'_> {
         }))
     }
 
-    /// What the server costs while nothing happens.
-    fn idle_secs(&self) -> Outcome<f64> {
+    /// What the server costs while nothing happens but pings.
+    fn idle_secs(&mut self) -> Outcome<f64> {
         let before = self.servers.cpu_ns()?;
-        std::thread::sleep(Duration::try_from_secs_f64(self.idle_seconds)?);
+        self.crowd.idle(Duration::try_from_secs_f64(self.idle_seconds)?)?;
         Ok((self.servers.cpu_ns()? - before) as f64 / 1e9)
     }
 

@@ -224,8 +224,7 @@ impl Backlog {
         let mut pos = pos;
         let mut own_passed = 0;
         while let Some(own) = cursor.own {
-            let run = self.run(own.first());
-            let span = self.span_of_run(&run);
+            let (run, span) = self.stretch(own.first());
             if span.start > pos {
                 break;
             }
@@ -356,14 +355,25 @@ impl Backlog {
     }
 
     fn run(&self, first: u64) -> Run {
-        let run = self.blocks[self.block_of(first)].run(first);
-        let len = if canary::sings(Canary::OwnRunOneShort) { (run.len - 1).max(1) } else { run.len };
-        Run { len, ..run }
+        as_known(self.blocks[self.block_of(first)].run(first))
     }
 
-    fn span_of_run(&self, run: &Run) -> Span {
-        Span { start: self.span_of(run.first).start, end: self.span_of(run.end_number() - 1).end }
+    /// The run that begins with message `first`, and where it lies: nearly always in one block.
+    fn stretch(&self, first: u64) -> (Run, Span) {
+        let block = &self.blocks[self.block_of(first)];
+        let run = as_known(block.run(first));
+        let Span { start, mut end } = block.span_of(first);
+        let last = run.end_number() - 1;
+        if last > first {
+            end = self.span_of(last).end;
+        }
+        (run, Span { start, end })
     }
+}
+
+fn as_known(run: Run) -> Run {
+    let len = if canary::sings(Canary::OwnRunOneShort) { (run.len - 1).max(1) } else { run.len };
+    Run { len, ..run }
 }
 
 /// The stretches of the backlog that are for one reader, in order; none is empty.
@@ -384,8 +394,7 @@ impl Iterator for Spans<'_> {
                 self.pos = self.stop;
                 return Some(Span { start, end: self.stop });
             };
-            let run = self.backlog.run(own.first());
-            let passed = self.backlog.span_of_run(&run);
+            let (run, passed) = self.backlog.stretch(own.first());
             if start < passed.start {
                 self.pos = passed.start.min(self.stop);
                 return Some(Span { start, end: self.pos });

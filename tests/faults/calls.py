@@ -1,6 +1,6 @@
 """System calls that fail, as strace makes them: rows 11, 12 and 48 of the fault matrix.
 
-The relay makes these calls once it runs: epoll_wait, accept4, epoll_ctl, recvfrom, writev, shutdown, close, and its log
+The relay makes these calls once it runs: epoll_wait, accept4, epoll_ctl, recvfrom, sendto, shutdown, close, and its log
 thread write. (The clock is read without a system call.) Each row lets one of them fail in one way while two victims and
 a healthy pair are there: only the connection that the call was for may suffer, an interrupted call is made again,
 nothing spins, nothing exits, and all descriptors come back.
@@ -121,8 +121,8 @@ ROWS = [
     (("epoll_wait", "ENOMEM", "1..20"), chatter, {}),
     (("recvfrom", "EINTR", "1+2"), chatter, {}),
     *((("recvfrom", error, "1"), speak, {"disconnects." + why: 1}) for error, why in FATAL),
-    (("writev", "EINTR", "1+2"), chatter, {}),
-    *((("writev", error, "1"), speak, {"disconnects." + why: 1}) for error, why in FATAL),
+    (("sendto", "EINTR", "1+2"), chatter, {}),
+    *((("sendto", error, "1"), speak, {"disconnects." + why: 1}) for error, why in FATAL),
     (("epoll_ctl", "ENOMEM", "1"), knock, {"refused.abandoned": 1}),
     (("epoll_ctl", "ENOSPC", "1"), knock, {"refused.abandoned": 1}),
     (("shutdown", "EIO", "1"), part, {"disconnects.peer_closed": 1}),

@@ -34,6 +34,15 @@ impl Control {
         self.bytes.extend_from_slice(frames);
     }
 
+    /// The first output of all, which needs no copy.
+    pub(crate) fn begin(&mut self, frames: Vec<u8>) {
+        if self.is_empty() {
+            *self = Self { bytes: frames, ..Self::default() };
+        } else {
+            self.push(&frames);
+        }
+    }
+
     /// Where a decoder appends its answers. Nothing but appending is allowed.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

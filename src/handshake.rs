@@ -9,8 +9,8 @@
 //! A good request passes four stations: `head` finds the end of the head and throws out at once what can never become a
 //! request; `judge` below asks the questions of HTTP, then those of RFC 6455, each with its status; `path` decides
 //! whether the target names a channel; and the 101 is written, in which tungstenite computes what a key is answered
-//! with. `fields` has the header lines. Beside them `forwarded` reads for whom a proxy
-//! asks, be the request good or bad; and where a listener demands it, a `proxy_line` comes before the head.
+//! with. Beside them `forwarded` reads for whom a proxy asks, be the request good or bad; and where a listener demands it,
+//! a `proxy_line` comes before the head. All that ask for a header line ask `fields`, which has sorted them.
 
 mod fields;
 mod forwarded;

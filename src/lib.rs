@@ -5,7 +5,7 @@
 //! Server frames are not masked, so one encoding of a message serves every peer. A *channel* (one request path) owns
 //! a *backlog*: an append-only run of encoded frames. A *peer* owns a *cursor* into it and a small private *control*
 //! buffer. Nothing is queued per peer and message: what a peer still has to get lies between its cursor and the end,
-//! and leaves with one vectored write per turn, however many messages the turn brought.
+//! and leaves with one write per turn, however many messages the turn brought.
 //!
 //! # The map (imports go down only)
 //!
@@ -34,7 +34,7 @@
 //! 2 now      one Instant for the whole turn                                              server
 //! 3 hear     accept, signals; left-over input, then readable peers: decode, publish      relay/hear.rs
 //! 4 expire   timer wheel: pings and deadlines                                            relay/expire.rs
-//! 5 deliver  each peer on `due`: one vectored write; the slow; the budgets for memory    relay/deliver.rs
+//! 5 deliver  each peer on `due`: one write; the slow; the budgets for memory             relay/deliver.rs
 //! 6 bury     close, free the slot                                                        relay/end.rs
 //! ```
 //!

@@ -3,7 +3,7 @@
 //! Owns the header, the place within the frame and within the message, the UTF-8 state, and with them every limit on
 //! what one message may be, and the close code of each. Promises to refuse at the very byte that shows a breach,
 //! never waiting for a payload; to say the same of a stream however it is cut into pieces; to keep no byte of it and
-//! to allocate nothing, as one lies in every peer's slot. Leaves to others: unmasking and assembling (`pipe.rs`),
+//! to allocate nothing. Leaves to others: unmasking and assembling (`pipe.rs`),
 //! how often control frames may come, and time.
 
 mod utf8;

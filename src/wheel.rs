@@ -1,4 +1,4 @@
-//! The timer wheel: one level, insert and advance, nothing else.
+//! The timer wheel: one level, insert and advance; no cancel, but of all at once.
 //!
 //! Owns entries with a time each, in slots of one tick (100 ms), one round of 1024 ticks (102 s) ahead. Promises that an
 //! entry never comes up early and, if the wheel is advanced in time, at most one tick late; that each comes up once; and

@@ -90,6 +90,7 @@ fn open(arguments: &Arguments) -> io::Result<(OwnedFd, String)> {
         let asked = arguments.port.unwrap_or_default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, asked))?;
         listener.set_nonblocking(true)?;
+        set_tcp_nodelay(&listener, true)?; // is inherited
         if asked == 0 {
             ready = format!("ready {}", listener.local_addr()?.port());
         }
@@ -200,8 +201,6 @@ impl Floor {
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             };
-            // Fails on a unix socket, which has no delay to be without.
-            let _ = set_tcp_nodelay(&socket, true);
             let descriptor = socket.as_raw_fd();
             let nth = self.peers.insert(Peer {
                 socket,
@@ -284,10 +283,15 @@ impl Floor {
         let (Some(path), Some(key)) = (head.split(|&byte| byte == b' ').nth(1), key_of(head)) else {
             return false;
         };
-        let channel = *self.paths.entry(path.to_vec()).or_insert_with(|| {
-            self.channels.push(Channel::default());
-            self.channels.len() as u32 - 1
-        });
+        let channel = match self.paths.get(path) {
+            Some(channel) => *channel,
+            None => {
+                self.channels.push(Channel::default());
+                let channel = self.channels.len() as u32 - 1;
+                self.paths.insert(path.to_vec(), channel);
+                channel
+            }
+        };
         let seats = &mut self.channels[channel as usize].peers;
         let peer = &mut self.peers[nth as usize];
         (peer.channel, peer.seat) = (channel, seats.len() as u32);

@@ -260,6 +260,8 @@ def quick(asked):
     def keep(run, result, _wall_secs):
         found.append({"workload": run.workload.name, "server": run.entrant.name, "round": run.number, "result": result})
 
+    if not runs:
+        raise UnknownName("--quick has no such runs: it measures wsrelayd, the floor and plain under the bars' workloads")
     with_tools(lambda tools: measure_all(runs, field, tools, set(), keep))
     show_bars(Table(found))
     return int(whether_failed(found))

@@ -73,6 +73,12 @@ def system_name():
     return os.uname().sysname
 
 
+def real_time():
+    """What a second leaves to real-time processes: whoever wants all of a core is stopped for the rest."""
+    values = [Path(f"/proc/sys/kernel/sched_rt_{name}_us").read_text().strip() for name in ("runtime", "period")]
+    return f"; {values[0]} µs of each {values[1]} for real-time processes"
+
+
 def digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
@@ -88,6 +94,7 @@ def machine(pin, labels, asked):
         "system": system_name(),
         "kernel": f"{kernel.sysname} {kernel.release} {kernel.machine}",
         "pinned": " ".join(pin),
+        "real_time": real_time(),
         "versions": [text for text in map(says, VERSIONS) if text],
         "labels": labels,
         "relay": digest(RELAY),

@@ -9,9 +9,10 @@ from bars import EVERY_PEER, judge_all
 from figures import MIB, Table, middle, spread
 from pictures import pictures
 from tables import NOTHING, between, markdown, milliseconds, number, times
-from workloads import ALONE, ENTRANTS, MAIN, RELAY, SERIES, left_out
+from workloads import ALONE, BEHIND_NGINX, ENTRANTS, FLOOR, MAIN, RELAY, SERIES, left_out
 
 SUMMARY = (
+    ("w1-64", "server_us", 1, "W1: CPU, µs"),
     ("w1-64", "p99", 1000, "W1: p99, ms"),
     ("w2-16", "server_us", 1, "W2, 16 in flight: CPU, µs"),
     ("w2-64", "server_us", 1, "W2, 64 in flight: CPU, µs"),
@@ -69,7 +70,10 @@ class Page:
         ]
         pinned = f"`{machine['pinned']}` before the load, the same on core 0 before servers" if machine["pinned"] \
             else "nothing was pinned"
-        return f"{machine['date']}, {rounds} rounds. Machine: {'; '.join(facts)}; {pinned}.\n"
+        real_time = machine.get("real_time", "")
+        failed = sum("failed" in run["result"] for run in self.runs)
+        return (f"{machine['date']}, {rounds} rounds, {len(self.runs)} runs, {failed} of them without result. Machine: "
+                f"{'; '.join(facts)}; {pinned}{real_time}.\n")
 
     def summary(self):
         """The first table, for the README: a figure of each kind, and its ratio to the floor."""
@@ -82,7 +86,9 @@ class Page:
         value = self.table.median(figure, workload, name)
         if value is None:
             return "no result" if self.table.failures(workload, name) else NOTHING
-        return number(value / divided_by)
+        ratio = self.table.ratio(figure, (workload, name), (workload, FLOOR))
+        beside = f" ({times(ratio)})" if ratio and figure == "server_us" and name != FLOOR else ""
+        return number(value / divided_by) + beside + (" ‡" if self.table.behind(workload, name) else "")
 
     def bars(self):
         verdicts = judge_all(self.table)
@@ -91,6 +97,8 @@ class Page:
     def bar_row(self, verdict):
         bar = verdict.bar
         answer = {True: "met", False: "**not met**", None: "not measured"}[verdict.met]
+        answer += f" ({verdict.spoiled})" if verdict.spoiled else ""
+        answer += " by those with a result" if verdict.met and verdict.missing else ""
         return [bar.text + self.against(verdict), bar_value(bar, verdict.value), bar_value(bar, bar.limit), answer]
 
     def against(self, verdict):
@@ -158,7 +166,8 @@ class Page:
             failures = self.table.failures(workload.name, name)
             if failures:
                 lines.append(f"- {self.labels.get(name, name)}: {len(failures)} without result: {failures[0]}")
-        for entrant in workload.entrants:
+        everybody = workload.entrants if workload.entrants == BEHIND_NGINX else ALONE
+        for entrant in everybody:
             reason = left_out(workload, entrant, self.has_channels)
             if reason:
                 lines.append(f"- {self.labels.get(entrant.name, entrant.name)} is left out: {reason}")

@@ -52,6 +52,16 @@ class Verdicts(unittest.TestCase):
         self.assertIsNone(verdict.met)
         self.assertIsNone(judge(self.AGAINST_FLOOR, table(floor=[1])).met)
 
+    def test_who_lost_something_or_was_late_meets_no_bar(self):
+        runs = [("wsrelayd", 0, {"server_us": 1}), ("floor", 0, {"server_us": 4}), ("floor", 1, {"server_us": 4})]
+        for flaw in ({"failed": "a loss"}, {"server_us": 1, "behind": True}):
+            flawed = Table([{"workload": "w2-64", "server": server, "round": number, "result": result}
+                            for server, number, result in [*runs, ("wsrelayd", 1, flaw)]])
+            verdict = judge(self.AGAINST_FLOOR, flawed)
+            self.assertFalse(verdict.met)
+            self.assertTrue(verdict.spoiled)
+        self.assertIs(judge(self.AGAINST_FLOOR, Table([])).met, None)
+
     def test_a_peer_without_a_result_is_named(self):
         verdict = judge(self.AHEAD, table(wsrelayd=[1], ws=[2]))
         self.assertTrue(verdict.met)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 RELAY, FLOOR, PLAIN = "wsrelayd", "floor", "plain"
 OURS = (RELAY, FLOOR, PLAIN)
 PEERS = ("ws", "fastify", "socketio", "websockets", "picows", "socketify", "tokio", "nchan")
+# Where the race is close they decide the bars against every peer.
+CLOSEST = ("tokio", "socketify")
 GROWING = (*OURS, "tokio", "socketify")
 
 # Peers that may lose messages by design: their failed run is shown, and does not fail the whole.
@@ -58,7 +60,9 @@ class Workload:
     channels: int = 1
     # The most rounds for everybody, and for peers; None is all that were asked for.
     rounds: int | None = None
-    peer_rounds: int | None = None
+    peer_rounds: int = 3
+    # The closest peers run as many rounds as the relay does.
+    close_race: bool = False
     entrants: tuple = ALONE
     floor: str = FLOOR
     group: str = ""
@@ -88,26 +92,26 @@ def only(names):
 SCALE_STEPS = (1000, 2000, 5000, 10000, 19000)
 
 MAIN = (
-    rate("w1-64", "W1: 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, seconds=1.5, group="w1"),
-    rate("w1-1k", "W1: 50 messages/s of 1 KiB to 1000 receivers", 1, 1000, 50, size_bytes=1024, seconds=1.5,
-         peer_rounds=3, group="w1"),
+    rate("w1-64", "W1: 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, seconds=3, close_race=True, group="w1"),
+    rate("w1-1k", "W1: 50 messages/s of 1 KiB to 1000 receivers", 1, 1000, 50, size_bytes=1024, seconds=3,
+         peer_rounds=1, group="w1"),
     flood("w2-16", "W2: 1 sender, 16 messages in flight, 1000 receivers, 64 B", 1, 1000, 16, entrants=FLUSHING,
-          group="w2"),
+          close_race=True, group="w2"),
     flood("w2-64", "W2: 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64, entrants=FLUSHING,
-          group="w2"),
-    flood("w2-256", "W2: 1 sender, 256 messages in flight, 1000 receivers, 64 B", 1, 1000, 256, peer_rounds=3,
+          close_race=True, group="w2"),
+    flood("w2-256", "W2: 1 sender, 256 messages in flight, 1000 receivers, 64 B", 1, 1000, 256, peer_rounds=1,
           group="w2"),
     flood("w2-16k", "W2: 1 sender, 4 messages in flight, 1000 receivers, 16 KiB", 1, 1000, 4, size_bytes=16384,
-          peer_rounds=3, group="w2"),
-    rate("w2o-200", "W2o: 200 messages/s offered to 1000 receivers, 64 B", 1, 1000, 200, seconds=2, peer_rounds=3,
+          peer_rounds=2, group="w2"),
+    rate("w2o-200", "W2o: 200 messages/s offered to 1000 receivers, 64 B", 1, 1000, 200, seconds=2, peer_rounds=1,
          group="w2o"),
-    rate("w2o-1000", "W2o: 1000 messages/s offered to 1000 receivers, 64 B", 1, 1000, 1000, seconds=2, peer_rounds=2,
+    rate("w2o-1000", "W2o: 1000 messages/s offered to 1000 receivers, 64 B", 1, 1000, 1000, seconds=2, peer_rounds=1,
          group="w2o"),
-    rate("w2o-2000", "W2o: 2000 messages/s offered to 1000 receivers, 64 B", 1, 1000, 2000, seconds=2, peer_rounds=2,
+    rate("w2o-2000", "W2o: 2000 messages/s offered to 1000 receivers, 64 B", 1, 1000, 2000, seconds=2, peer_rounds=1,
          group="w2o"),
     flood("w3-flood", "W3: 100 clients all sending, 4 messages in flight each, 64 B", 100, 0, 4, entrants=FLUSHING,
-          group="w3"),
-    rate("w3-rate", "W3: 1000 clients at 1 message/s each, 64 B", 1000, 0, 1000, peer_rounds=3,
+          close_race=True, group="w3"),
+    rate("w3-rate", "W3: 1000 clients at 1 message/s each, 64 B", 1000, 0, 1000, peer_rounds=2,
          group="w3"),
     Workload("w4", "W4: idle connections and a slow sender",
              ("scale", "--connections", ",".join(map(str, SCALE_STEPS)), "--again", 2, "--idle-seconds", 0),
@@ -120,16 +124,16 @@ MAIN = (
     flood("w5-flood", "W5: behind nginx, 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64,
           entrants=BEHIND_NGINX, floor="nginx-floor-unix", group="w5"),
     rate("w6-many", "W6: 1000 channels of 10 clients, 2000 messages/s of 64 B in all", 1, 9, 2000, channels=1000,
-         seconds=3, rounds=3, peer_rounds=2, group="w6"),
-    rate("w6-one", "W6: one channel of 10,000 clients, 2 messages/s of 64 B", 1, 9999, 2, seconds=3, peer_rounds=2,
+         seconds=2, rounds=3, peer_rounds=1, group="w6"),
+    rate("w6-one", "W6: one channel of 10,000 clients, 2 messages/s of 64 B", 1, 9999, 2, seconds=3, rounds=3, peer_rounds=1,
          group="w6"),
-    rate("w7-healthy", "W7: 100 messages/s of 1 KiB to 1000 receivers", 1, 1000, 100, size_bytes=1024, seconds=3,
+    rate("w7-healthy", "W7: 100 messages/s of 1 KiB to 900 receivers", 1, 900, 100, size_bytes=1024, seconds=3,
          warm_up=2.5, peer_rounds=1, group="w7"),
-    rate("w7-slow", "W7: the same, 100 of the 1000 stopped", 1, 900, 100, stopped=100, size_bytes=1024, seconds=3,
+    rate("w7-slow", "W7: the same beside 100 more that are stopped", 1, 900, 100, stopped=100, size_bytes=1024, seconds=3,
          warm_up=2.5, peer_rounds=1, group="w7"),
 )
 
-GROWTH_SETTINGS = {"seconds": 1, "rounds": 2, "entrants": only(GROWING), "group": "growth"}
+GROWTH_SETTINGS = {"seconds": 1, "rounds": 2, "peer_rounds": 1, "entrants": only(GROWING), "group": "growth"}
 
 
 def growth(name, title, window, receivers=1000, senders=1, **others):
@@ -182,6 +186,6 @@ def left_out(workload, entrant, has_channels):
 def rounds_of(workload, entrant, rounds):
     """How many of `rounds` this one runs."""
     limits = [rounds, workload.rounds]
-    if entrant.base in PEERS:
+    if entrant.base in PEERS and not (workload.close_race and entrant.base in CLOSEST):
         limits.append(workload.peer_rounds)
     return min(limit for limit in limits if limit is not None)

@@ -29,6 +29,9 @@ const READ_SIZE: usize = 256 * 1024;
 /// A 101 may be there a moment before its peer is in the channel.
 const SETTLING: Duration = Duration::from_millis(200);
 
+/// What is heard for so long after the last message has come is one too many.
+pub const AFTERMATH: Duration = Duration::from_millis(50);
+
 /// Where the lines' tokens end.
 pub const TIMER: Token = Token(usize::MAX - 1);
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     Outcome,
     arguments::{Common, Members},
-    crowd::{Crowd, Ear},
+    crowd::{AFTERMATH, Crowd, Ear},
     process::{Servers, now_ns},
     snapshot::Snapshot,
 };
@@ -43,6 +43,7 @@ pub fn measure(common: &Common, members: Members, window: u32) -> Outcome<Value>
     let after = Snapshot::take(&servers, &crowd)?;
     let mut result = json!({ "shape": "flood", "window": window });
     after.since(&before).write_to(&mut result);
+    crowd.idle(AFTERMATH)?;
     result["latency"] = Value::Null;
     result["rss_start"] = json!(start.rss);
     result["rss_end"] = json!(servers.memory()?.rss);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Outcome,
     arguments::{Common, Members},
-    crowd::{Crowd, Ear, TIMER},
+    crowd::{AFTERMATH, Crowd, Ear, TIMER},
     latency::Histogram,
     process::{Servers, now_ns},
     schedule::Schedule,
@@ -102,6 +102,9 @@ pub fn measure(common: &Common, members: Members, per_second: f64, stopped: u32)
     crowd.join_stopped(stopped)?;
     let pace = Pace { per_second, warm_up: common.warm_up, seconds: common.seconds };
     let record = run(&mut crowd, &servers, pace)?;
+    if record.missing == 0 {
+        crowd.idle(AFTERMATH)?;
+    }
     let mut result = json!({ "shape": "rate", "offered": per_second });
     record.span.write_to(&mut result);
     result["served"] = json!(record.span.deliveries as f64 / f64::from(crowd.need()) / record.span.secs);

@@ -121,7 +121,7 @@ impl World {
     fn write(&mut self, backlog: &mut Backlog, n: usize, budget: usize, taken: usize) {
         let (cursor, naive) = &mut self.readers[n];
         let mut places = [IoSlice::new(&[]); SLICES_MAX];
-        let mut slices = Slices::new(&mut places, budget);
+        let mut slices = Slices::new(&mut places[..1 + budget % SLICES_MAX], budget);
         backlog.gather(cursor, &mut slices);
         let offered = slices.as_slices().iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         assert!(offered.len() <= budget);

@@ -1,9 +1,9 @@
 //! The bytes of a request head up to the empty line that ends it.
 //!
-//! Owns the buffer, which is for heads that come in pieces, and the size limits. Looks at each byte once, when it comes, and refuses at the first byte that no
-//! request can have there: whoever speaks TLS or anything else to this port is told so at once and does not sit in a
-//! slot until the deadline. Lines end with CR LF and with nothing else, so that no proxy in front of us sees other lines
-//! than we do. What the header lines say is left to `handshake`.
+//! Owns the buffer, which is for heads that come in pieces, and the size limits. Looks at each byte once, when it comes,
+//! and refuses at the first byte that no request can have there: whoever speaks TLS or anything else to this port is told
+//! so at once and does not sit in a slot until the deadline. Lines end with CR LF and with nothing else, so that no proxy
+//! in front of us sees other lines than we do. What the header lines say is left to `handshake`.
 
 use std::borrow::Cow;
 

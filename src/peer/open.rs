@@ -360,14 +360,17 @@ impl Open {
     }
 }
 
+// With a decoder they are what a peer takes beside its slot (`config/memory.rs`).
+const _: () = assert!(size_of::<Ear>() + size_of::<SoftLag>() <= 256);
+
 impl Ear {
-    /// Whether a new one would do as well: nothing is unfinished, and the peer is not one that sends.
+    /// Whether a new one would do as well: nothing is unfinished, and the peer has not been sending of late.
     fn is_idle(&self) -> bool {
         self.decoder.is_none()
             && self.held_since.is_none()
             && self.left_over.is_empty()
-            && self.scanner.is_between_frames()
             && self.scanner.is_between_messages()
+            && !self.spoke
     }
 
     fn decode(

@@ -1,4 +1,4 @@
-//! Phase 5: each peer on `due` gets one vectored write. The only place that writes to peers (law 2), refusals
+//! Phase 5: each peer on `due` gets one write. The only place that writes to peers (law 2), refusals
 //! included; and, since it learns here which sockets refuse bytes, the place where slow peers are found and the
 //! budgets for memory are kept.
 
@@ -68,24 +68,27 @@ impl<L> Relay<L> {
             && bytes < self.limits.turn.write_bytes
             && let Some(id) = self.due.pop()
         {
-            writes += 1;
-            bytes += self.serve(id, now, wire);
+            // A former id costs nobody else a write.
+            if let Some(taken) = self.serve(id, now, wire) {
+                writes += 1;
+                bytes += taken;
+            }
         }
     }
 
-    /// One write, or the end of writing. Says how many bytes were taken.
-    fn serve(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>) -> usize {
-        let Some(peer) = self.roster.get_mut(id) else { return 0 };
+    /// One write, or the end of writing. Says how many bytes were taken; nothing of a peer that is no more.
+    fn serve(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>) -> Option<usize> {
+        let peer = self.roster.get_mut(id)?;
         peer.due = false;
         if !peer.is_due(&self.channels) {
-            return 0;
+            return Some(0);
         }
         if !peer.has_output(&self.channels) {
             self.finish(id, now, wire);
-            return 0;
+            return Some(0);
         }
         self.counters.writes += 1;
-        match peer.write(&self.channels, self.limits.turn.write_per_peer, wire) {
+        Some(match peer.write(&self.channels, self.limits.turn.write_per_peer, wire) {
             Ok(taken) => {
                 self.counters.write_bytes += taken as u64;
                 self.note_written(id, taken, now);
@@ -100,7 +103,7 @@ impl<L> Relay<L> {
                 self.lost(id, Disconnect::by(&error), now);
                 0
             }
-        }
+        })
     }
 
     /// All is said: ends the writing side, and waits for the peer's end so that what it has not read yet is not

@@ -273,7 +273,11 @@ impl<L> Relay<L> {
 
     /// bury: removes the peers that are done and hands back their links. The one place that frees a slot.
     pub fn bury(&mut self, mut grave: impl FnMut(Buried<L>)) {
-        for id in std::mem::take(&mut self.gone) {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return;
+        }
+        for id in gone {
             if let Some(peer) = self.roster.remove(id) {
                 self.end_stay(peer.stay());
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });

@@ -100,7 +100,7 @@ impl<L> Relay<L> {
         peer.stage = Stage::Open(Open::new(&self.limits, first_ping, now));
         // The first that the peer is told: its buffer holds nothing, and takes the 101 without a copy.
         debug_assert!(peer.control.is_empty());
-        *peer.control.buffer() = response;
+        peer.control.begin(response);
         peer.seat = Some(self.channels.join(path, id));
         peer.joined_at = Some(now);
         self.handshaking -= 1;

@@ -88,7 +88,7 @@ pub struct Relay<L> {
     drain_ends: Option<Instant>,
     /// What the wheel gave in this turn; kept for its memory.
     expired: Vec<(PeerId, Tick)>,
-    /// Whom the turn has yet to weigh or stir; kept for its memory.
+    /// Whom the turn has yet to weigh or to release; kept for its memory.
     scratch: Vec<PeerId>,
     #[cfg(any(test, feature = "simulation"))]
     published: Vec<Published>,

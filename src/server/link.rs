@@ -29,7 +29,8 @@ pub(super) const SCRATCH: usize = 64 << 10;
 pub struct Link {
     /// Registered once, for both directions, from the accept to the close.
     socket: Stream,
-    /// The other end's port, if it comes over the network; its address is the peer's.
+    /// The other end's port, if it comes over the network; its address is the peer's, as IPv4 where it is that in the
+    /// clothes of IPv6, and without the scope of a link-local one.
     port: Option<u16>,
     /// An event has said that the peer will send nothing more, that the connection failed, or that urgent data came:
     /// from then on a short read proves nothing. Never taken back.

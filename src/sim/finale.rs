@@ -195,9 +195,9 @@ impl World {
         }
         self.check_handshakes()?;
         core::residue(&self.core)?;
-        self.run_until("the last timers run out", |world| match world.core.next_deadline() {
-            Some(_) => Err("a timer is left".into()),
+        match self.core.next_deadline() {
+            Some(_) => Err("a timer is left of nobody".into()),
             None => Ok(()),
-        })
+        }
     }
 }

@@ -148,3 +148,23 @@ fn the_ends_of_the_clock_do_not_panic() {
     }
     assert_eq!(handed_out, 3);
 }
+
+#[test]
+fn cleared_it_has_nobody_and_goes_on() {
+    let start = start();
+    let at = |ticks: u32| start + TICK * ticks;
+    let (mut wheel, mut due) = (Wheel::new(start), Vec::new());
+    for n in 0..2000 {
+        wheel.insert(n, at(n));
+    }
+    wheel.advance(at(500), &mut due);
+    due.clear();
+    wheel.clear();
+    assert_eq!((wheel.len(), wheel.next()), (0, None));
+    wheel.advance(at(600), &mut due);
+    assert_eq!(due, []);
+    let tick = wheel.insert(7, at(700));
+    assert_eq!((wheel.len(), wheel.next()), (1, Some(at(700))));
+    wheel.advance(at(700), &mut due);
+    assert_eq!(due, [(7, tick)]);
+}

@@ -130,3 +130,32 @@ fn news_are_told_once_and_those_that_are_too_many_are_counted() {
     let news = relay.take_news();
     assert_eq!((news.len(), news[0].suppressed), (1, 102));
 }
+
+#[test]
+fn nothing_is_kept_for_nobody() {
+    let (mut relay, now) = start();
+    let crowd: Vec<_> = (0..300).map(|_| join(&mut relay, now)).collect();
+    assert!(relay.wheel.len() >= crowd.len());
+    say(&mut relay, crowd[0], &masked(0x82, b"to all"));
+    turn(&mut relay, now);
+    crowd.iter().for_each(|id| relay.lose(*id, now));
+    turn(&mut relay, now);
+    assert!(relay.is_empty() && relay.wheel.is_empty() && relay.next_deadline().is_none());
+    let kept = [relay.unread.capacity(), relay.expired.capacity(), relay.scratch.capacity()];
+    assert_eq!(kept, [0; 3]);
+}
+
+#[test]
+fn former_peers_on_the_list_cost_nobody_a_write() {
+    let (mut relay, now) =
+        start_with(Limits { turn: TurnBudget { writes: 4, ..TurnBudget::default() }, ..Limits::default() });
+    let crowd: Vec<_> = (0..50).map(|_| join(&mut relay, now)).collect();
+    (0..50).for_each(|_| turn(&mut relay, now));
+    crowd.iter().for_each(|id| drop(heard(&mut relay, *id)));
+    say(&mut relay, crowd[0], &masked(0x82, b"x"));
+    turn(&mut relay, now);
+    crowd[1..49].iter().for_each(|id| relay.lose(*id, now));
+    turn(&mut relay, now);
+    turn(&mut relay, now);
+    assert_eq!(heard(&mut relay, crowd[49]), [0x82, 1, b'x'], "whoever is left is next");
+}

@@ -89,11 +89,14 @@ def only(names):
     return tuple(ENTRANTS[name] for name in names)
 
 
+# One of each way: a queue for each peer in the runtime, a shared ring, and a library in C++.
+BESIDE_THE_SLOW = (RELAY, FLOOR, "ws", "tokio", "socketify")
+
 SCALE_STEPS = (1000, 2000, 5000, 10000, 19000)
 
 MAIN = (
-    rate("w1-64", "W1: 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, seconds=3, close_race=True, group="w1"),
-    rate("w1-1k", "W1: 50 messages/s of 1 KiB to 1000 receivers", 1, 1000, 50, size_bytes=1024, seconds=3,
+    rate("w1-64", "W1: 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, seconds=2, close_race=True, group="w1"),
+    rate("w1-1k", "W1: 50 messages/s of 1 KiB to 1000 receivers", 1, 1000, 50, size_bytes=1024, seconds=2,
          peer_rounds=1, group="w1"),
     flood("w2-16", "W2: 1 sender, 16 messages in flight, 1000 receivers, 64 B", 1, 1000, 16, entrants=FLUSHING,
           close_race=True, group="w2"),
@@ -118,7 +121,7 @@ MAIN = (
              SCALE_STEPS[-1] + 1, seconds=1, rounds=2, peer_rounds=1, group="w4"),
     Workload("idle", "W4: the pings of an idle hour, scaled from 25 s with 10,000 connections",
              ("scale", "--connections", "10000", "--again", 0, "--idle-seconds", 25), 10001, seconds=1, rounds=1,
-             entrants=only((RELAY, "websockets", "socketio")), group="w4"),
+             entrants=only((RELAY, "websockets")), group="w4"),
     rate("w5-rate", "W5: behind nginx, 50 messages/s of 64 B to 1000 receivers", 1, 1000, 50, entrants=BEHIND_NGINX,
          floor="nginx-floor-unix", group="w5"),
     flood("w5-flood", "W5: behind nginx, 1 sender, 64 messages in flight, 1000 receivers, 64 B", 1, 1000, 64,
@@ -128,9 +131,9 @@ MAIN = (
     rate("w6-one", "W6: one channel of 10,000 clients, 2 messages/s of 64 B", 1, 9999, 2, seconds=3, rounds=3, peer_rounds=1,
          group="w6"),
     rate("w7-healthy", "W7: 100 messages/s of 1 KiB to 900 receivers", 1, 900, 100, size_bytes=1024, seconds=3,
-         warm_up=2.5, peer_rounds=1, group="w7"),
+         warm_up=2, rounds=5, peer_rounds=1, entrants=only(BESIDE_THE_SLOW), group="w7"),
     rate("w7-slow", "W7: the same beside 100 more that are stopped", 1, 900, 100, stopped=100, size_bytes=1024, seconds=3,
-         warm_up=2.5, peer_rounds=1, group="w7"),
+         warm_up=2, rounds=5, peer_rounds=1, entrants=only(BESIDE_THE_SLOW), group="w7"),
 )
 
 GROWTH_SETTINGS = {"seconds": 1, "rounds": 2, "peer_rounds": 1, "entrants": only(GROWING), "group": "growth"}

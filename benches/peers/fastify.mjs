@@ -4,20 +4,9 @@
 
 import websocket from '@fastify/websocket'
 import createFastify from 'fastify'
-import { place, sayReady } from './listen.mjs'
+import { join, place, sayReady } from './listen.mjs'
 
 const OPEN = 1
-const channels = new Map()
-
-function join(path, client) {
-  const channel = channels.get(path) ?? new Set()
-  channels.set(path, channel.add(client))
-  client.on('close', () => {
-    channel.delete(client)
-    if (channel.size === 0) channels.delete(path)
-  })
-  return channel
-}
 
 const fastify = createFastify()
 fastify.register(websocket)

@@ -4,19 +4,7 @@
 
 import { createServer } from 'node:http'
 import WebSocket, { WebSocketServer } from 'ws'
-import { place, sayReady } from './listen.mjs'
-
-const channels = new Map()
-
-function join(path, client) {
-  const channel = channels.get(path) ?? new Set()
-  channels.set(path, channel.add(client))
-  client.on('close', () => {
-    channel.delete(client)
-    if (channel.size === 0) channels.delete(path)
-  })
-  return channel
-}
+import { join, place, sayReady } from './listen.mjs'
 
 const server = createServer()
 const wss = new WebSocketServer({ server, clientTracking: false })

@@ -189,8 +189,11 @@ impl<L> Peer<L> {
     /// Of `taken` bytes that left, takes those of the control buffer. The rest, which it answers with, are of the
     /// backlog: the control buffer goes first, except that a frame that was partly written is finished before it.
     pub(crate) fn settle_control(&mut self, taken: usize) -> usize {
+        if self.control.is_empty() {
+            return taken;
+        }
         let first = self.seat.as_ref().filter(|_| !canary::sings(Canary::ControlInsideFrame));
-        let rest = first.filter(|_| !self.control.is_empty()).map_or(0, |seat| seat.cursor.rest_len());
+        let rest = first.map_or(0, |seat| seat.cursor.rest_len());
         let of_control = taken.saturating_sub(rest).min(self.control.pending().len());
         self.control.take(of_control);
         taken - of_control

@@ -50,9 +50,8 @@ impl<L> Relay<L> {
             let Some(peer) = roster.get_mut(id) else { continue };
             if !peer.writable || canary::sings(Canary::WritableWeighed) {
                 refusing.push(id);
-            } else if !peer.due && peer.is_due(channels) {
-                peer.due = true;
-                due.push(Some(channel), id);
+            } else {
+                Self::put_on(due, id, peer, channels);
             }
         }
         for id in refusing.drain(..) {
@@ -120,7 +119,7 @@ impl<L> Relay<L> {
 
     fn note_written(&mut self, id: PeerId, taken: usize, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
-        let in_backlog = if peer.control.is_empty() { taken } else { peer.settle_control(taken) };
+        let in_backlog = peer.settle_control(taken);
         if peer.copied > 0 && peer.control.is_empty() {
             self.copied -= std::mem::take(&mut peer.copied) as usize;
         }

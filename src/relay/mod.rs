@@ -298,12 +298,15 @@ impl<L> Relay<L> {
 
     /// Puts the peer on `due` if it belongs there.
     fn rouse(&mut self, id: PeerId) {
-        if let Some(peer) = self.roster.get_mut(id)
-            && !peer.due
-            && peer.is_due(&self.channels)
-        {
+        if let Some(peer) = self.roster.get_mut(id) {
+            Self::put_on(&mut self.due, id, peer, &self.channels);
+        }
+    }
+
+    fn put_on(due: &mut Due, id: PeerId, peer: &mut Peer<L>, channels: &Channels) {
+        if !peer.due && peer.is_due(channels) {
             peer.due = true;
-            self.due.push(peer.seat.as_ref().map(|seat| seat.channel), id);
+            due.push(peer.seat.as_ref().map(|seat| seat.channel), id);
         }
     }
 

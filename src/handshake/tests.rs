@@ -1,7 +1,6 @@
 //! The table of statuses, mutations of a good request, and the same verdict in every chunking.
 
 use super::*;
-use crate::limits::Limits;
 use proptest::prelude::*;
 
 /// The request of RFC 6455 1.3.

@@ -1,6 +1,6 @@
 //! What else may be asked for than a WebSocket: messages by POST, event streams, and a name to be found by.
 
-use super::{tests::status, *};
+use super::{super::*, status};
 use crate::frame::Kind;
 use proptest::prelude::*;
 

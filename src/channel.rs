@@ -295,7 +295,10 @@ impl Channels {
             }
             let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();
             if ending != slot.ending as usize {
-                return Err(format!("{ending} members of {} are ending, {} are counted", slot.path, slot.ending));
+                return Err(format!(
+                    "{ending} members of {} are ending, {} are counted",
+                    slot.path, slot.ending
+                ));
             }
             slot.backlog.audit(&cursors).map_err(|what| format!("{}: {what}", slot.path))?;
             allocated += slot.backlog.allocated();

@@ -40,7 +40,9 @@ impl<L> Relay<L> {
         for id in ids {
             let share = self.random.part_of(self.limits.drain);
             match self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => self.refuse(id, Refusal::Draining, now),
+                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => {
+                    self.refuse(id, Refusal::Draining, now)
+                }
                 Some(Stage::Open(open)) => open.leave_at(now + share),
                 _ => {}
             }

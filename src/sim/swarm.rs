@@ -121,6 +121,10 @@ impl Plan {
             limits.handshakes_per_address_per_sec = rng.pick(&[0, 1, 20]);
             plan.limits = limits;
         }
+        if rng.chance(400) {
+            plan.limits.http_publish = true;
+            plan.kinds.extend(vec![Kind::Poster; plan.kinds.len()]);
+        }
         plan
     }
 
@@ -173,6 +177,14 @@ impl Plan {
             Kind::Liar | Kind::HalfSender => {
                 (habits.words_left, habits.leave) = (1 + rng.below(4), Leave::Stay);
             }
+            Kind::Poster => {
+                habits.send_most = rng.pick(&[50, 1000, usize::MAX]);
+                habits.send_pause = millis(rng, &[0, 1]);
+                // So that it takes far less time than there is.
+                let most = 40 * habits.send_most.min(self.up_most);
+                habits.largest = habits.largest.min(most).max(MIN_LETTER);
+                habits.words_left = 0;
+            }
             Kind::SlowAsker => (habits.send_most, habits.send_pause) = (1, millis(rng, &[200, 1000])),
             Kind::Churner => {
                 habits.words_left = rng.below(3);
@@ -221,6 +233,9 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     let ping_interval = millis(rng, &[2000, 25_000, 25_000, 150_000]);
     Limits {
         echo: rng.chance(250),
+        http_publish: false,
+        event_stream: false,
+        heartbeat: None,
         max_connections: rng.pick(&[2, 5, 10_000, 10_000, 10_000, 10_000]),
         max_handshakes: rng.pick(&[1, 3, 1024, 1024, 1024, 1024]),
         max_connections_per_address: 0,

@@ -8,6 +8,7 @@ use super::{Relay, visitors::Answer};
 use crate::{
     address::{Caller, Evidence, Proxies, Source},
     canary::{self, Canary},
+    event_stream::Form,
     handshake::{Claim, Refusal, Verdict},
     id::PeerId,
     news::{Event, News},
@@ -34,7 +35,7 @@ impl<L> Relay<L> {
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
         let speaker = (!peer.is_unnamed).then_some(peer.caller.real);
         let (verdict, claim) = head.receive(bytes, speaker, &self.proxies);
-        let is_good = matches!(verdict, Verdict::Accept { .. });
+        let is_good = matches!(verdict, Verdict::Accept { .. } | Verdict::Listen { .. });
         // Whoever knocks without knowing what is here shows nothing of how peers come.
         let claim = if is_good || !matches!(claim, Claim::Missing(_)) { claim } else { Claim::Nothing };
         if !self.heed(id, claim, now) {
@@ -43,7 +44,8 @@ impl<L> Relay<L> {
         match verdict {
             Verdict::More => {}
             Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
-            Verdict::Accept { response, path } => self.join(id, &path, response, now),
+            Verdict::Accept { response, path } => self.join(id, &path, Form::Frames, response, now),
+            Verdict::Listen { response, path } => self.join(id, &path, Form::Events, response, now),
         }
     }
 

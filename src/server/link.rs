@@ -119,6 +119,18 @@ impl Wire<Link> for Sockets {
         // Fails only when the connection is gone already, which the next read tells.
         let _ = link.socket.shutdown(Shutdown::Write);
     }
+
+    #[cfg(target_os = "linux")]
+    fn lose_after(&mut self, link: &mut Link, patience: Duration) {
+        if let Stream::Tcp(socket) = &link.socket {
+            // Fails only when the connection is gone already, which the next read tells.
+            let _ = SockRef::from(socket).set_tcp_user_timeout(Some(patience));
+        }
+    }
+
+    /// Elsewhere the kernel gives up by itself, after a quarter of an hour or so.
+    #[cfg(not(target_os = "linux"))]
+    fn lose_after(&mut self, _: &mut Link, _: Duration) {}
 }
 
 /// Whether a read of `read` bytes, where `asked` were welcome, has emptied the socket.

@@ -36,6 +36,8 @@ pub(crate) struct Channel {
     /// The same channel in the other form, while that has members.
     twin: Option<ChannelId>,
     members: Vec<PeerId>,
+    /// How many of them get nothing of what comes from now on.
+    ending: u32,
     backlog: Backlog,
     /// All before it was offered to every member whose socket takes bytes.
     offered: u64,
@@ -88,6 +90,7 @@ impl Channels {
             form,
             twin,
             members: Vec::new(),
+            ending: 0,
             backlog: Backlog::new(),
             offered: 0,
             stirred: false,
@@ -105,6 +108,7 @@ impl Channels {
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<PeerId> {
         let Seat { channel, index, cursor } = seat;
         self.edit(channel, |slot| {
+            slot.ending -= u32::from(cursor.is_ending());
             slot.backlog.leave(cursor);
             slot.members.swap_remove(index as usize);
         });
@@ -145,31 +149,60 @@ impl Channels {
         }
     }
 
-    /// Appends a message to the sender's channel, and to its twin while it has one.
+    /// Nothing of what comes from now on is for this member.
+    pub(crate) fn end(&mut self, seat: &mut Seat) {
+        let slot = &mut self.slots[seat.channel as usize];
+        slot.ending += u32::from(!seat.cursor.is_ending());
+        seat.cursor.end_at(slot.backlog.end());
+    }
+
+    /// The slots of a path, one for each form in which it is read.
+    pub(crate) fn slots_of(&self, path: &str) -> impl Iterator<Item = ChannelId> + use<> {
+        self.by_path.get(path).copied().unwrap_or_default().into_iter().flatten()
+    }
+
+    /// One of the slots of this path, if it has members.
+    pub(crate) fn find(&self, path: &str) -> Option<ChannelId> {
+        self.slots_of(path).next()
+    }
+
+    /// Members of the channel of this path, in both forms, that get what comes from now on.
+    pub(crate) fn open_members(&self, path: &str) -> usize {
+        self.slots_of(path).map(|channel| self.slots[channel as usize].open()).sum()
+    }
+
+    /// Appends a message to the sender's channel, and to its twin while somebody reads that.
     pub(crate) fn publish(&mut self, seat: &mut Seat, echo: bool, kind: Kind, payload: &[u8]) {
         let header = Header::new(kind, payload.len());
         let sender = (!echo).then_some(&mut seat.cursor);
-        if let Some(twin) = self.append(seat.channel, header.as_bytes(), payload, sender) {
+        let twin = self.append(seat.channel, header.as_bytes(), payload, sender);
+        if let Some(twin) = twin.filter(|twin| self.slots[*twin as usize].open() > 0) {
             self.append(twin, &[], &event_stream::event(kind, payload), None);
         }
     }
 
-    /// Appends a message of somebody who has no seat to the channel, if there is one. Says to how many slots.
+    /// Appends a message of nobody's to the channel of this path, where anybody is to get it. Says to how many slots.
     pub(crate) fn announce(&mut self, path: &str, kind: Kind, payload: &[u8]) -> usize {
-        let slots = self.slots_of(path);
-        for channel in &slots {
-            match self.slots[*channel as usize].form {
+        let mut reached = 0;
+        for channel in self.slots_of(path) {
+            let slot = &self.slots[channel as usize];
+            match slot.form {
+                _ if slot.open() == 0 => continue,
                 Form::Frames => {
                     let header = Header::new(kind, payload.len());
-                    self.append(*channel, header.as_bytes(), payload, None)
+                    self.append(channel, header.as_bytes(), payload, None);
                 }
-                Form::Events => self.append(*channel, &[], &event_stream::event(kind, payload), None),
-            };
+                Form::Events => {
+                    self.append(channel, &[], &event_stream::event(kind, payload), None);
+                }
+            }
+            reached += 1;
         }
-        slots.len()
+        reached
     }
 
-    /// Appends an encoded message, which comes in two parts, to one slot. Says who its twin is.
+    /// Appends an encoded message, which comes in two parts, to one slot, except for its sender, and notes that there is
+    /// news. Says which slot is its twin.
     fn append(
         &mut self,
         channel: ChannelId,
@@ -225,11 +258,6 @@ impl Channels {
 
     pub(crate) fn members(&self, channel: ChannelId) -> &[PeerId] {
         &self.slots[channel as usize].members
-    }
-
-    /// The slots of a path, one for each form in which it is read.
-    pub(crate) fn slots_of(&self, path: &str) -> Vec<ChannelId> {
-        self.by_path.get(path).into_iter().flatten().flatten().copied().collect()
     }
 
     /// Paths that are read.
@@ -311,6 +339,11 @@ impl Channels {
 }
 
 impl Channel {
+    /// Members that get what comes from now on.
+    fn open(&self) -> usize {
+        self.members.len() - self.ending as usize
+    }
+
     fn unoffered(&self) -> u64 {
         self.backlog.end() - self.offered
     }
@@ -335,6 +368,10 @@ impl Channels {
                     }
                     _ => return Err(format!("{id} is a member of {} without a seat there", slot.path)),
                 }
+            }
+            let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();
+            if ending != slot.ending as usize {
+                return Err(format!("{ending} members of {} are ending, {} are counted", slot.path, slot.ending));
             }
             slot.backlog.audit(&cursors).map_err(|what| format!("{}: {what}", slot.path))?;
             allocated += slot.backlog.allocated();

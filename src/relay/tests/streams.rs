@@ -80,7 +80,7 @@ fn a_form_is_there_for_as_long_as_somebody_reads_it() {
     let (mut relay, now) = start_with(streaming());
     let (a, b) = (join(&mut relay, now), join(&mut relay, now));
     relay.link_mut(b).unwrap().full = true;
-    let slots = |relay: &Relay<Link>| relay.channels.slots_of("/room").len();
+    let slots = |relay: &Relay<Link>| relay.channels.slots_of("/room").count();
     let speak = |relay: &mut Relay<Link>| {
         let before = relay.backlog_bytes();
         say(relay, a, &big(2000));

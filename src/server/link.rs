@@ -152,3 +152,28 @@ fn again_when_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::unix::net::UnixStream,
+    };
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn only_over_the_network_a_silent_connection_is_given_up() {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        let mut link = Link::new(Stream::Tcp(mio::net::TcpStream::from_std(other)), None);
+        let patience = Duration::from_millis(35_500);
+        Sockets::new().lose_after(&mut link, patience);
+        assert_eq!(SockRef::from(&link.socket).tcp_user_timeout().unwrap(), Some(patience));
+
+        let (near, _far) = UnixStream::pair().unwrap();
+        let mut link = Link::new(Stream::Unix(mio::net::UnixStream::from_std(near)), None);
+        Sockets::new().lose_after(&mut link, patience);
+        assert!(SockRef::from(&link.socket).take_error().unwrap().is_none(), "and nothing else happens");
+    }
+}

@@ -268,7 +268,7 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     }
 }
 
-fn heartbeat() -> Heartbeat {
+pub(super) fn heartbeat() -> Heartbeat {
     let word = |bytes| String::from_utf8_lossy(bytes).into();
     Heartbeat { request: word(REQUEST), reply: word(REPLY) }
 }

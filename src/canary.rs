@@ -64,6 +64,8 @@ pub(crate) enum Canary {
     TwinOverlooked,
     /// A heartbeat is answered, and relayed too.
     HeartbeatRelayed,
+    /// What is posted is published although the channel's senders must wait.
+    PostNotHeld,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -99,7 +101,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -128,5 +130,6 @@ impl Canary {
         Self::TwinNotStirred,
         Self::TwinOverlooked,
         Self::HeartbeatRelayed,
+        Self::PostNotHeld,
     ];
 }

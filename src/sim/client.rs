@@ -50,6 +50,8 @@ pub(super) enum Kind {
     Listener,
     /// The same, and reads nothing after a while.
     DeafListener,
+    /// Posts a message, or something like one.
+    Poster,
 }
 
 impl Kind {

@@ -6,10 +6,13 @@ use super::{client::End, core, world::World};
 use crate::event_stream::Form;
 
 /// What must have happened at least once in an ordinary run, as clients saw it or as the core counted it.
-const WANTED: [&str; 57] = [
+const WANTED: [&str; 64] = [
     "refused 400",
+    "refused 403",
     "refused 405",
     "refused 408",
+    "refused 411",
+    "refused 413",
     "refused 414",
     "refused 426",
     "refused 429",
@@ -64,6 +67,10 @@ const WANTED: [&str; 57] = [
     "event streams closed 1012",
     "event streams closed 1013",
     "messages of event streams",
+    "answered 202",
+    "posted",
+    "refused busy",
+    "refused body_timeout",
 ];
 
 /// How often each thing happened.
@@ -97,6 +104,7 @@ impl Coverage {
                 told.into_iter().for_each(|told| self.count(format!("event streams closed {}", told.0), 1));
             }
             match &client.end {
+                Some(End::Refused(202)) => self.count("answered 202", 1),
                 Some(End::Refused(status)) => self.count(format!("refused {status}"), 1),
                 Some(End::Closed(1008 | 1001, reason)) => {
                     let code = client.told.as_ref().map_or(0, |told| told.0);

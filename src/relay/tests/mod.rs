@@ -4,6 +4,7 @@ mod addresses;
 mod heartbeat;
 mod laws;
 mod limits;
+mod post;
 mod rfc;
 mod rooms;
 mod share;

@@ -56,8 +56,8 @@
 //! 1. A slot is freed only in *bury*.
 //! 2. Only *deliver* writes to a peer, refusals included; the desk's to its visitors.
 //! 3. Floors 0 to 2 take time as an argument.
-//! 4. Reading a peer changes that peer, its channel's backlog, the account of its address, and the counters; nothing
-//!    else.
+//! 4. Reading a peer changes that peer, its channel's backlog (in both forms), the account of its address, and the
+//!    counters; nothing else.
 //! 5. A frame is never cut, nor an event; control frames, and all that is for one peer alone, stand at their boundaries.
 //! 6. Each peer that is not gone has a valid wheel entry no later than its next deadline (and a tick).
 //! 7. Total order per channel: what a peer receives is one contiguous run of the channel's messages, less its own, in

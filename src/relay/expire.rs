@@ -36,8 +36,8 @@ impl<L> Relay<L> {
             }
             Stage::Open(open) => {
                 open.rest();
-                let Peer { form, reading, writable, ref control, .. } = *peer;
-                let at = Circumstances { form, reading, writable, unsaid: !control.is_empty() };
+                let (form, reading, writable) = (peer.form, peer.reading, peer.writable);
+                let at = Circumstances { form, reading, writable, unsaid: !peer.control.is_empty() };
                 let overdue = open.overdue(&self.limits, at, now);
                 self.settle_overdue(id, overdue, now);
             }

@@ -94,7 +94,7 @@ fn a_reload_switches_it_on_and_off_for_those_who_are_there() {
     let (mut relay, now) = start();
     let (a, b) = (join(&mut relay, now), join(&mut relay, now));
     for (limits, at_a, at_b) in
-        [(beating(), &b"\x81\x05pong!"[..], &b""[..]), (Limits::default(), b"", b"\x81\x04ping")]
+        [(beating(), &b"\x81\x05pong!"[..], &b""[..]), (Limits::default(), &b""[..], &b"\x81\x04ping"[..])]
     {
         relay.reconfigure(limits, now);
         say(&mut relay, a, &masked(0x81, b"ping"));

@@ -1,7 +1,8 @@
 //! The table of statuses, mutations of a good request, and the same verdict in every chunking.
 
+mod post;
+
 use super::*;
-use crate::limits::Limits;
 use proptest::prelude::*;
 
 /// The request of RFC 6455 1.3.
@@ -119,7 +120,7 @@ fn mutate((from, to, _): &(&str, &str, u16)) -> Vec<u8> {
     GOOD.replacen(from, to, 1).into_bytes()
 }
 
-pub(super) fn status(verdict: &Verdict<'_>) -> u16 {
+fn status(verdict: &Verdict<'_>) -> u16 {
     match verdict {
         Verdict::More => 0,
         Verdict::Accept { .. } => 101,

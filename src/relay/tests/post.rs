@@ -307,3 +307,20 @@ fn a_tag_is_kept_as_long_as_its_peer_is_there() {
     turn(&mut relay, now);
     assert!(relay.tags.is_empty());
 }
+
+/// Laws 2 and 4: until *deliver* a post is nothing to those who are to get it, and nobody is written to.
+#[test]
+fn hearing_a_post_changes_no_peer_and_writes_nothing() {
+    let (mut relay, now) = start_with(posting());
+    let listener = join(&mut relay, now);
+    let id = open(&mut relay, now).unwrap();
+    let of_listener = |relay: &Relay<Link>| format!("{:?}", relay.roster.get(listener).unwrap());
+    let before = of_listener(&relay);
+    say(&mut relay, id, &request("/room", "Expect: 100-continue\r\n", b"hello"));
+    let mut ends = Ends::default();
+    relay.hear(now, &mut ends);
+    assert_eq!((of_listener(&relay), relay.counters().posted, relay.counters().writes), (before, 1, 1));
+    assert_eq!(relay.link_mut(id).unwrap().output, b"");
+    relay.deliver(now, &mut ends);
+    assert_eq!((heard(&mut relay, listener), relay.counters().writes), (b"\x82\x05hello".to_vec(), 3));
+}

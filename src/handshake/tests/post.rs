@@ -1,7 +1,7 @@
 //! What else may be asked for than a WebSocket: messages by POST, event streams, and a name to be found by.
 
-use super::{tests::status, *};
-use crate::{frame::Kind, limits::Limits};
+use super::{super::*, status};
+use crate::frame::Kind;
 use proptest::prelude::*;
 
 /// `curl -H 'Content-Type: text/plain' -d hello`, without the body.

@@ -185,9 +185,8 @@ impl Channels {
     pub(crate) fn announce(&mut self, path: &str, kind: Kind, payload: &[u8]) -> usize {
         let mut reached = 0;
         for channel in self.slots_of(path) {
-            let slot = &self.slots[channel as usize];
-            match slot.form {
-                _ if slot.open() == 0 => continue,
+            match self.form(channel) {
+                _ if self.slots[channel as usize].open() == 0 => continue,
                 Form::Frames => {
                     let header = Header::new(kind, payload.len());
                     self.append(channel, header.as_bytes(), payload, None);
@@ -250,6 +249,11 @@ impl Channels {
 
     pub(crate) fn backlog(&self, channel: ChannelId) -> &Backlog {
         &self.slots[channel as usize].backlog
+    }
+
+    /// The form in which the members of a slot get its messages.
+    pub(crate) fn form(&self, channel: ChannelId) -> Form {
+        self.slots[channel as usize].form
     }
 
     pub(crate) fn path(&self, channel: ChannelId) -> &str {
@@ -396,11 +400,6 @@ impl Channels {
             return Err(format!("channel {} has another twin than {:?}", slot.path, slot.twin));
         }
         Ok(())
-    }
-
-    /// The form in which the members of a slot get its messages.
-    pub(crate) fn form(&self, channel: ChannelId) -> Form {
-        self.slots[channel as usize].form
     }
 
     /// Paths of the channels of which more than `hold` bytes are unoffered, in either form.

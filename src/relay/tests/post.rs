@@ -195,6 +195,8 @@ fn where_senders_must_wait_a_post_is_refused_until_there_is_room() {
     let turn_budget = TurnBudget { write_per_peer: 100, ..TurnBudget::default() };
     let (mut relay, now) = start_with(Limits { hold: 1000, turn: turn_budget, ..posting() });
     let listener = join(&mut relay, now);
+    settle(&mut relay, now);
+    heard(&mut relay, listener);
     let large = request("/room", "", &[b'x'; 2000]);
     assert_eq!(post(&mut relay, &large, now).0, 202);
     let id = open(&mut relay, now).unwrap();

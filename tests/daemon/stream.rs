@@ -122,6 +122,7 @@ fn a_listener_that_never_reads_is_told_so_and_one_that_leaves_is_missed() {
             assert_eq!(frame(&mut reading).unwrap().1.len(), LENGTH);
             let _ = done.send(());
         });
+        reading
     });
     for n in 0..MESSAGES {
         from.write_all(&masked(0x81, &[b'x'; LENGTH])).unwrap();
@@ -129,7 +130,7 @@ fn a_listener_that_never_reads_is_told_so_and_one_that_leaves_is_missed() {
             pace.recv().unwrap();
         }
     }
-    reader.join().unwrap();
+    let _reading = reader.join().unwrap();
     let heard = rest(&mut stuck);
     let event = format!("data: {}\n\n", "x".repeat(LENGTH));
     let last = heard.trim_start_matches(event.as_str());

@@ -191,8 +191,10 @@ pub struct Counters {
     pub write_bytes: u64,
     /// Writes that would have blocked.
     pub refused_writes: u64,
-    /// Pings sent.
+    /// Pings sent, and comments that stand for them in event streams.
     pub pings: u64,
+    /// Messages that asked whether anybody is there, and were answered.
+    pub heartbeats: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,
     /// Times that a peer was left unread for a turn since a budget for memory was spent.
@@ -293,6 +295,7 @@ impl Counters {
             ("write_bytes", self.write_bytes),
             ("refused_writes", self.refused_writes),
             ("pings", self.pings),
+            ("heartbeats", self.heartbeats),
             ("held", self.held),
             ("deferred", self.deferred),
             ("turns", self.turns),

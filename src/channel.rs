@@ -7,6 +7,7 @@
 use crate::{
     backlog::Backlog,
     backlog::Cursor,
+    event_stream::Form,
     frame::{Header, Kind},
     id::PeerId,
 };
@@ -194,6 +195,11 @@ impl Channels {
 
     pub(crate) fn backlog(&self, channel: ChannelId) -> &Backlog {
         &self.slots[channel as usize].backlog
+    }
+
+    /// The form in which the members of a slot get its messages.
+    pub(crate) fn form(&self, _: ChannelId) -> Form {
+        Form::Frames
     }
 
     pub(crate) fn path(&self, channel: ChannelId) -> &str {

@@ -88,7 +88,7 @@ impl<'h> Fields<'h> {
     }
 
     /// Of at most `MAX_HEADERS` lines.
-    pub(super) fn sort(headers: &'h [Header<'h>]) -> Self {
+    pub(crate) fn sort(headers: &'h [Header<'h>]) -> Self {
         debug_assert!(headers.len() <= MAX_HEADERS);
         let mut lines = [0; NAMES];
         for (at, header) in headers.iter().enumerate() {

@@ -63,7 +63,7 @@ pub(super) struct Answer {
     pub(super) without_body: bool,
     pub(super) outcome: Outcome,
     /// Header lines that not every answer has.
-    fields: String,
+    pub(super) fields: String,
 }
 
 /// The bytes behind the head.

@@ -1,8 +1,8 @@
 // What of the console only Chromium lets be tried: a tab that is hidden, throttled, frozen; downloads; screenshots.
 //
 // A hidden tab is a truly hidden one (DevTools protocol: the page hears `visibilitychange`). Its five minutes are
-// simulated as the browser makes them: a clock that jumps by a minute, at which each timer fires at most once, late, while
-// messages are heard as they come; and a freeze, in which nothing of the page runs at all and everything is late at once.
+// simulated as the browser makes them: a clock that jumps by a minute, at which each timer fires once at most, late,
+// while messages are heard as they come; and a freeze, in which nothing runs, and then everything is late at once.
 'use strict';
 
 const fs = require('node:fs');
@@ -101,7 +101,7 @@ async function savesBytes({ browser, relay }) {
 
 async function copies({ browser, relay }) {
   const tab = await ConsoleTab.open(browser, relay.desk('/'));
-  await tab.page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(relay.desk('/')).origin });
+  await tab.page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: tab.desk });
   await tab.click('#recipe summary');
   await tab.click('#copy');
   await tab.untilText('copied', 'copied');
@@ -144,11 +144,11 @@ async function takeShots({ browser, relay }, folder) {
 }
 
 module.exports = {
-  checks: [
-    ['a hidden tab keeps its connection for five minutes', survivesMinutes],
-    ['a frozen tab keeps its connection', survivesAFreeze],
-    ['a binary message is saved as it came', savesBytes],
-    ['the code is copied', copies],
-  ],
+  checks: {
+    'a hidden tab keeps its connection for five minutes': survivesMinutes,
+    'a frozen tab keeps its connection': survivesAFreeze,
+    'a binary message is saved as it came': savesBytes,
+    'the code is copied': copies,
+  },
   takeShots,
 };

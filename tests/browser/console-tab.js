@@ -30,7 +30,8 @@ class ConsoleTab {
     const { page } = this;
     page.on('pageerror', (error) => this.problems.push(`error: ${error.message}`));
     page.on('console', (message) => {
-      if (['error', 'warning', 'warn'].includes(message.type())) this.problems.push(`${message.type()}: ${message.text()}`);
+      const isBad = ['error', 'warning', 'warn'].includes(message.type());
+      if (isBad) this.problems.push(`${message.type()}: ${message.text()}`);
     });
     page.on('request', (request) => this.asked.push(request.url()));
     const record = () => {
@@ -107,8 +108,10 @@ class ConsoleTab {
   }
 
   async untilJoined(secs) {
-    await this.until('an open connection', () => document.getElementById('link-state').dataset.state === 'open', null, secs);
-    return this.until('the id', () => /^\d+\.\d+$/.exec(document.getElementById('link-id').textContent)?.[0], null, secs);
+    const isOpen = () => document.getElementById('link-state').dataset.state === 'open';
+    await this.until('an open connection', isOpen, null, secs);
+    const id = () => /^\d+\.\d+$/.exec(document.getElementById('link-id').textContent)?.[0];
+    return this.until('the id', id, null, secs);
   }
 
   async say(words) {
@@ -128,17 +131,39 @@ class ConsoleTab {
 
   // The lines of one way: `heard`, `sent` or `note`.
   lines(way) {
-    return this.evaluate((wanted) => [...document.querySelectorAll(`#lines > li.${wanted}`)].map((line) => ({
-      kind: line.dataset.kind,
-      size: Number(line.dataset.size),
-      text: line.lastElementChild.textContent,
-      time: line.querySelector('time').textContent,
-    })), way);
+    return this.evaluate((wanted) => {
+      const lines = [...document.querySelectorAll(`#lines > li.${wanted}`)];
+      return lines.map((line) => ({
+        kind: line.dataset.kind,
+        size: Number(line.dataset.size),
+        text: line.lastElementChild.textContent,
+        time: line.querySelector('time').textContent,
+      }));
+    }, way);
   }
 
   async untilHeard(text, secs) {
-    const look = (words) => [...document.querySelectorAll('#lines > li.heard')].some((line) => line.lastElementChild.textContent === words);
+    const look = (words) => {
+      const heard = [...document.querySelectorAll('#lines > li.heard > p')];
+      return heard.some((line) => line.textContent === words);
+    };
     return this.until(`"${text.slice(0, 40)}" among what was heard`, look, text, secs);
+  }
+
+  untilRows(table, count) {
+    const look = ([id, wanted]) => document.querySelectorAll(`#${id} tbody tr`).length === wanted;
+    return this.until(`${count} rows in #${table}`, look, [table, count]);
+  }
+
+  // Presses a channel's button in the table as soon as it is there.
+  pressChannel(name) {
+    const press = (words) => {
+      const buttons = [...document.querySelectorAll('#channel-table button')];
+      const found = buttons.find((each) => each.textContent === words);
+      found?.click();
+      return found !== undefined;
+    };
+    return this.until(`the channel ${name.slice(0, 40)}`, press, name);
   }
 
   values() {
@@ -149,7 +174,8 @@ class ConsoleTab {
   async offences(expected = /^$/) {
     const violations = await this.evaluate(() => globalThis.violations);
     const elsewhere = this.asked.filter((url) => !url.startsWith(`${this.desk}/`) && !/^(blob|data|ws):/.test(url));
-    return [...this.problems.filter((problem) => !expected.test(problem)), ...violations, ...elsewhere.map((url) => `asked ${url}`)];
+    const errors = this.problems.filter((problem) => !expected.test(problem));
+    return [...errors, ...violations, ...elsewhere.map((url) => `asked ${url}`)];
   }
 
   front() {
@@ -161,4 +187,21 @@ class ConsoleTab {
   }
 }
 
-module.exports = { ConsoleTab, sleep };
+// What the desk itself says.
+async function askDesk(relay, target) {
+  const answer = await within(10, target, fetch(relay.desk(target)));
+  if (!answer.ok) throw new Error(`${target}: ${answer.status}`);
+  return answer.json();
+}
+
+// Closes the tabs; what must never happen, and did, are problems.
+async function closeAll(tabs, expected) {
+  const problems = [];
+  for (const tab of tabs) {
+    problems.push(...await tab.offences(expected));
+    await tab.close();
+  }
+  return problems;
+}
+
+module.exports = { ConsoleTab, askDesk, closeAll, sleep };

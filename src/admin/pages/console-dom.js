@@ -118,11 +118,15 @@ export function bytes(n) {
   return `${unit ? digits(value) : count(value)} ${units[unit]}`;
 }
 
-export const micros = (n) => (n < 1000 ? `${Math.round(n)} µs` : n < 1e6 ? `${digits(n / 1000)} ms` : `${digits(n / 1e6)} s`);
+export function micros(n) {
+  if (n < 1_000) return `${Math.round(n)} µs`;
+  return n < 1e6 ? `${digits(n / 1_000)} ms` : `${digits(n / 1e6)} s`;
+}
 
 export function span(secs) {
   const whole = Math.floor(secs);
-  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  const [days, hours] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24];
+  const minutes = Math.floor(whole / 60) % 60;
   if (days) return `${days} d ${hours} h`;
   if (hours) return `${hours} h ${minutes} min`;
   return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
@@ -131,7 +135,8 @@ export function span(secs) {
 // Time of the day, with so many digits of the second's fraction.
 export function clock(millis, fraction = 0) {
   const options = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
-  return new Date(millis).toLocaleTimeString('en', fraction ? { ...options, fractionalSecondDigits: fraction } : options);
+  if (fraction) options.fractionalSecondDigits = fraction;
+  return new Date(millis).toLocaleTimeString('en', options);
 }
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;

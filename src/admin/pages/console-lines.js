@@ -1,8 +1,8 @@
 // What was sent and heard in *try it*, as lines: the time, the size, the kind, and what it says.
 //
-// Promises bounded memory, however much comes: the newest `MOST_LINES`, of each the first part on the page, and the rest
-// kept for saving as long as all of it together stays below `MOST_KEPT_BYTES`. Painted once a frame, and not while nobody
-// looks. Text is shown as text, whatever it says.
+// Promises bounded memory, however much comes: the newest `MOST_LINES`; of each the first part on the page, and the rest
+// kept for saving while all of them stay below `MOST_KEPT_BYTES`. Painted once a frame, and never while nobody looks.
+// Text is shown as text, whatever it says.
 
 import { arrange, byId, bytes, clock, element, plural, setText } from './console-dom.js';
 
@@ -83,14 +83,15 @@ function draw(line) {
     element('time', { datetime: new Date(at).toISOString() }, clock(at, 3)),
     element('span', { class: 'way', role: 'img', 'aria-label': way }, ARROWS[way]),
   ];
-  if (kind !== 'note') facts.push(element('span', { class: 'kind' }, kind), element('span', { class: 'size' }, bytes(size)));
+  if (kind !== 'note') facts.push(element('span', {}, kind), element('span', {}, bytes(size)));
   if (kind === 'binary' || (kind === 'text' && body !== data)) {
     line.save = element('button', { type: 'button', class: 'link' }, 'save');
     line.save.addEventListener('click', () => save(line.data, kind, at));
     facts.push(line.save);
   }
   const shown = kind === 'binary' ? element('pre', {}, body) : element('p', { dir: 'auto' }, body);
-  return element('li', { class: way, 'data-kind': kind, 'data-size': String(size) }, element('div', { class: 'facts' }, ...facts), shown);
+  const head = element('div', { class: 'facts' }, ...facts);
+  return element('li', { class: way, 'data-kind': kind, 'data-size': String(size) }, head, shown);
 }
 
 // Half a letter at the cut is none.

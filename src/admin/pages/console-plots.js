@@ -12,8 +12,9 @@ const MOST_POINTS = 320;
 // Two answers that lie further apart are not joined by a line.
 const GAP_SECS = 5;
 const HEIGHT = 132;
+const POWERS = Array.from({ length: 40 }, (_, at) => 2 ** at);
 
-// A line that has no `drawn` is told as a number only. `floor`: the scale ends no lower.
+// A line without `drawn` is told as a number only. `floor`: the scale ends no lower. `powers`: its marks are powers of two.
 const PLOTS = [
   {
     name: 'connections',
@@ -34,7 +35,7 @@ const PLOTS = [
     title: 'Lag',
     say: bytes,
     floor: 1024,
-    powers: 2,
+    powers: true,
     lines: [{ name: 'furthest behind', drawn: true }, { name: 'peers behind', say: count }],
   },
   {
@@ -45,6 +46,8 @@ const PLOTS = [
     lines: [{ name: 'longest', drawn: true }, { name: 'mean', drawn: true }],
   },
 ];
+
+const minute = (secs) => clock(secs * 1000).slice(0, 5);
 
 // What one answer says, by name of plot and line. `before` is the answer before it, `secs` ago.
 function measure(status, before, secs) {
@@ -119,7 +122,8 @@ class Drawing {
     this.columns = plot.lines.map(() => []);
     this.numbers = plot.lines.map(() => element('dd', {}, '–'));
     this.swatches = plot.lines.map(({ drawn }, at) => element('i', { class: drawn ? `swatch line-${at}` : 'swatch' }));
-    const legend = plot.lines.map(({ name }, at) => element('div', {}, element('dt', {}, this.swatches[at], name), this.numbers[at]));
+    const terms = plot.lines.map(({ name }, at) => element('dt', {}, this.swatches[at], name));
+    const legend = terms.map((term, at) => element('div', {}, term, this.numbers[at]));
     this.canvas = element('div', { class: 'canvas', role: 'img', 'aria-label': plot.title });
     this.figure = element('figure', { class: 'card plot', id: `plot-${plot.name}` },
       element('figcaption', {}, plot.title), element('dl', {}, ...legend), this.canvas);
@@ -147,7 +151,8 @@ class Drawing {
     this.tell(this.uplot.cursor.idx);
     const most = Math.max(0, ...this.columns[0].filter(Number.isFinite));
     const now = this.plot.lines.map(({ name }, at) => `${name} ${this.said(at, -1)}`).join(', ');
-    this.canvas.setAttribute('aria-label', `${this.plot.title}: ${now}; at most ${this.plot.say(most)} in five minutes`);
+    const words = `${this.plot.title}: ${now}; at most ${this.plot.say(most)} in five minutes`;
+    this.canvas.setAttribute('aria-label', words);
   }
 
   // The numbers at a point, or the newest ones.
@@ -163,7 +168,7 @@ class Drawing {
 
   options() {
     const { plot } = this;
-    const muted = () => getComputedStyle(this.figure).getPropertyValue('border-top-color');
+    const edge = () => getComputedStyle(this.figure).getPropertyValue('border-top-color');
     const words = () => getComputedStyle(this.figure.firstElementChild).color;
     const colour = (at) => getComputedStyle(this.swatches[at]).color;
     const drawn = plot.lines.flatMap((line, at) => (line.drawn ? [at] : []));
@@ -186,9 +191,15 @@ class Drawing {
         points: { show: false },
       }))],
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 64, values: (_, secs) => secs.map((at) => clock(at * 1000).slice(0, 5)) },
-        { ...axis, grid: { stroke: muted, width: 1 }, size: 58, space: 30, values: (_, all) => all.map((n) => plot.say(n)),
-          ...(plot.powers ? { incrs: Array.from({ length: 40 }, (__, at) => 2 ** at) } : {}) },
+        { ...axis, grid: { show: false }, size: 26, space: 64, values: (_, all) => all.map(minute) },
+        {
+          ...axis,
+          grid: { stroke: edge, width: 1 },
+          size: 58,
+          space: 30,
+          values: (_, all) => all.map(plot.say),
+          ...(plot.powers ? { incrs: POWERS } : {}),
+        },
       ],
     };
   }

@@ -39,7 +39,8 @@ export class Recipe {
   }
 
   show(url, heartbeat) {
-    const options = heartbeat ? `, { heartbeat: { request: ${literal(heartbeat.request)}, reply: ${literal(heartbeat.reply)} } }` : '';
+    const words = heartbeat && `request: ${literal(heartbeat.request)}, reply: ${literal(heartbeat.reply)}`;
+    const options = words ? `, { heartbeat: { ${words} } }` : '';
     setText(byId('code'), page(url, options));
   }
 

@@ -1,7 +1,7 @@
 // The tables: channels, the peers of one, why connections were refused and ended.
 //
-// Owns which channel is looked at, and the dialog that dismisses a peer. Leaves to others: asking the desk (`ask`, given
-// by console.js), and when.
+// Owns which channel is looked at, and the dialog that dismisses a peer. Leaves to others: asking the desk (`ask`, from
+// console.js), and when.
 
 import { Table, bytes, byId, clock, count, element, plural, setText, span } from './console-dom.js';
 
@@ -34,7 +34,8 @@ export class Channels {
     this.table.show(channels);
     this.table.mark(({ path }) => path === this.chosen);
     const rest = total > channels.length ? `The ${count(channels.length)} slowest of ${count(total)}. ` : '';
-    setText(byId('channels-note'), total ? `${rest}The slowest first; a channel's name shows its peers.` : 'None: nobody is connected.');
+    const words = `${rest}The slowest first; a channel's name shows its peers.`;
+    setText(byId('channels-note'), total ? words : 'None: nobody is connected.');
     const paths = channels.map(({ path }) => path);
     if (paths.join('\n') !== this.known) {
       this.known = paths.join('\n');
@@ -83,7 +84,12 @@ class Peers {
         { label: 'Last heard', number: true, text: (peer) => `${span(peer.last_heard_secs)} ago` },
         { label: 'Here for', number: true, text: (peer) => span(peer.age_secs) },
         { label: 'Form', text: ({ form }) => form },
-        { label: 'End it', text: () => 'dismiss', name: ({ id }) => `dismiss ${id}`, press: (peer, button) => this.dismissal.ask(peer, button) },
+        {
+          label: 'End it',
+          text: () => 'dismiss',
+          name: ({ id }) => `dismiss ${id}`,
+          press: (peer, button) => this.dismissal.ask(peer, button),
+        },
       ],
     });
   }
@@ -91,7 +97,8 @@ class Peers {
   show({ peers, total }) {
     this.table.show(peers);
     const all = plural(total, 'peer');
-    setText(byId('peers-note'), total > peers.length ? `The ${count(peers.length)} slowest of ${all}.` : `${all}, the slowest first.`);
+    const words = total > peers.length ? `The ${count(peers.length)} slowest of ${all}.` : `${all}, the slowest first.`;
+    setText(byId('peers-note'), words);
   }
 }
 
@@ -147,7 +154,7 @@ export class Ends {
         { label: 'Channel', text: ({ channel }) => channel ?? '–' },
         { label: 'Address', text: ({ address }) => address ?? '–' },
         { label: 'Id', text: ({ peer }) => peer ?? '–' },
-        { label: 'After', number: true, text: (entry) => (Number.isFinite(entry.lasted_secs) ? span(entry.lasted_secs) : '–') },
+        { label: 'After', number: true, text: ({ lasted_secs: secs }) => (Number.isFinite(secs) ? span(secs) : '–') },
       ],
     });
   }

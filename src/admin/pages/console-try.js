@@ -129,20 +129,20 @@ export class TryPane {
   changed({ state, attempt, delayMs, code, reason }) {
     clearInterval(this.countdown);
     if (state === 'waiting') {
-      const why = [code, reason].filter(Boolean).join(' ');
-      this.lines.note(`The connection is gone${why ? ` (${why})` : ''}. Trying again in ${secs(delayMs)}.`);
+      this.lines.note(`The connection is gone${cause(code, reason)}. Trying again in ${secs(delayMs)}.`);
       setText(byId('link-id'), '–');
       this.count(delayMs, attempt);
       return;
     }
     this.tell(state, state === 'connecting' && attempt ? `connecting, attempt ${attempt}` : state);
-    if (state === 'closed') this.lines.note(`Closed for good${code ? ` (${[code, reason].filter(Boolean).join(' ')})` : ''}.`);
+    if (state === 'closed') this.lines.note(`Closed for good${cause(code, reason)}.`);
   }
 
   // Seconds until the next attempt, as they pass.
   count(delayMs, attempt) {
     const end = performance.now() + (delayMs ?? 0);
-    const say = () => this.tell('waiting', `waiting ${secs(Math.max(0, end - performance.now()))}${attempt ? `, then attempt ${attempt}` : ''}`);
+    const then = attempt ? `, then attempt ${attempt}` : '';
+    const say = () => this.tell('waiting', `waiting ${secs(Math.max(0, end - performance.now()))}${then}`);
     this.countdown = setInterval(say, COUNTDOWN_MILLIS);
     say();
   }
@@ -206,7 +206,7 @@ export class TryPane {
   // The relay would end the connection with 1009.
   fits(size) {
     const most = this.facts?.max_message ?? Infinity;
-    if (size > most) this.lines.note(`Not sent: ${bytes(size)}, and this relay takes ${bytes(most)} at most (max_message).`);
+    if (size > most) this.lines.note(`Not sent: ${bytes(size)}, and this relay takes ${bytes(most)} (max_message).`);
     return size <= most;
   }
 }
@@ -224,6 +224,12 @@ function channelInHash() {
   } catch {
     return '/hello';
   }
+}
+
+// As it is told of an end: code and reason, those that there are.
+function cause(code, reason) {
+  const words = [code, reason].filter(Boolean).join(' ');
+  return words && ` (${words})`;
 }
 
 const secs = (millis) => `${((millis ?? 0) / 1000).toFixed(1)} s`;

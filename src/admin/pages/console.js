@@ -71,7 +71,8 @@ class Console {
     this.status = status;
     byId('away').hidden = true;
     this.tellState(status.state);
-    setText(byId('about'), `${status.version} · up ${span(status.uptime_secs)} · at most ${count(status.max_connections)} connections`);
+    const { version, uptime_secs: up, max_connections: most } = status;
+    setText(byId('about'), `${version} · up ${span(up)} · at most ${count(most)} connections`);
     this.plots.add(status);
     this.ends.showTotals(status);
     this.pane.learn(status);

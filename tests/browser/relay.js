@@ -22,13 +22,13 @@ function within(secs, what, promise) {
 
 class Relay {
   // Use `start`. `output` is the end of what the relay wrote; `ended` resolves with its exit code, or its signal.
-  constructor(binary, config) {
+  constructor(binary, config, listen) {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsrelayd-test-'));
     this.output = '';
     this.watchers = new Set();
     const file = path.join(this.folder, 'wsrelayd.toml');
     fs.writeFileSync(file, config);
-    this.child = spawn(binary, ['--config', file, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(binary, ['--config', file, '--listen', listen], { stdio: ['ignore', 'pipe', 'pipe'] });
     // One text for both outputs: the address line may stand on either.
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => this.hear(text));
@@ -41,8 +41,8 @@ class Relay {
     process.once('exit', this.atExit);
   }
 
-  static async start(binary, config) {
-    const relay = new Relay(binary, config);
+  static async start(binary, config, listen = '127.0.0.1:0') {
+    const relay = new Relay(binary, config, listen);
     try {
       relay.port = Number((await relay.says(ADDRESS, 10))[1]);
     } catch (error) {

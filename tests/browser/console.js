@@ -20,7 +20,7 @@ ping_interval = "5m"
 pong_timeout = "30s"
 log = "info"
 `;
-const DESK = '127.0.0.1:0';
+const ANY = '127.0.0.1:0';
 
 // Each file gives its checks as `{ words: run }`; a check gets the world and gives its problems.
 const groups = ['./console-talk.js', './console-shows.js', './console-use.js'];
@@ -30,7 +30,7 @@ if (kind === 'chromium') groups.push('./console-chromium.js');
 class World {
   static async start() {
     const world = new World();
-    world.relay = await Relay.start(binary, CONFIG, { admin: DESK });
+    world.relay = await Relay.start(binary, CONFIG, ANY, ANY);
     return world;
   }
 
@@ -42,7 +42,7 @@ class World {
   async restart() {
     const { port, deskPort } = this.relay;
     await this.relay.stop();
-    this.relay = await Relay.start(binary, CONFIG, { listen: `127.0.0.1:${port}`, admin: `127.0.0.1:${deskPort}` });
+    this.relay = await Relay.start(binary, CONFIG, `127.0.0.1:${port}`, `127.0.0.1:${deskPort}`);
   }
 
   async stop() {

@@ -23,7 +23,7 @@ function within(secs, what, promise) {
 
 class Relay {
   // Use `start`. `output` is the end of what the relay wrote; `ended` resolves with its exit code, or its signal.
-  constructor(binary, config, { listen = '127.0.0.1:0', admin } = {}) {
+  constructor(binary, config, listen, admin) {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsrelayd-test-'));
     this.output = '';
     this.watchers = new Set();
@@ -44,11 +44,11 @@ class Relay {
   }
 
   // With `admin`, an address, it has a desk too, on `deskPort`.
-  static async start(binary, config, places = {}) {
-    const relay = new Relay(binary, config, places);
+  static async start(binary, config, listen = '127.0.0.1:0', admin = undefined) {
+    const relay = new Relay(binary, config, listen, admin);
     try {
       relay.port = Number((await relay.says(ADDRESS, 10))[1]);
-      if (places.admin) relay.deskPort = Number((await relay.says(DESK, 10))[1]);
+      if (admin) relay.deskPort = Number((await relay.says(DESK, 10))[1]);
     } catch (error) {
       await relay.stop();
       throw new Error(`the relay did not start: ${error.message}; output:\n${relay.output}`);

@@ -14,7 +14,7 @@ const GAP_SECS = 5;
 const HEIGHT = 132;
 const POWERS = Array.from({ length: 40 }, (_, at) => 2 ** at);
 
-// A line without `drawn` is told as a number only. `floor`: the scale ends no lower. `powers`: its marks are powers of two.
+// A line without `drawn` is told as a number only. `floor`: the scale ends no lower. `powers`: marks at powers of two.
 const PLOTS = [
   {
     name: 'connections',

@@ -71,3 +71,51 @@ fn form(form: Form) -> &'static str {
 pub(super) fn secs(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        address::{Caller, Source},
+        id::PeerId,
+        news::Traffic,
+    };
+
+    fn row() -> PeerRow<'static, ()> {
+        PeerRow {
+            id: PeerId { slot: 12, serial: 3 },
+            link: &(),
+            caller: Caller { real: core::net::IpAddr::from([192, 0, 2, 7]).into(), via: Source::Unix },
+            channel: "/%22\"",
+            form: Form::Events,
+            age: Duration::from_millis(1260),
+            traffic: Traffic { messages_in: 1, bytes_in: 2, messages_out: 3, bytes_out: 4 },
+            lag: 5,
+            takes_bytes: false,
+            quiet: Duration::ZERO,
+            tag: Some(255),
+        }
+    }
+
+    #[test]
+    fn a_peer_is_told_with_all_that_is_known() {
+        let wanted = json!({
+            "id": "12.3", "address": "192.0.2.7", "via": "unix:", "channel": "/%22\"", "form": "event-stream",
+            "age_secs": 1.3, "messages_in": 1, "bytes_in": 2, "messages_out": 3, "bytes_out": 4, "lag_bytes": 5,
+            "takes_bytes": false, "last_heard_secs": 0.0, "tag": "ff",
+        });
+        assert_eq!(peer(&row(), None), wanted);
+        assert_eq!(peer(&PeerRow { tag: None, ..row() }, None)["tag"], Value::Null);
+    }
+
+    #[test]
+    fn the_readme_explains_every_field() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("Fields of a channel of `/api/channels`").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let (channel, peer) = (channel(&ChannelRow::default()), peer(&row(), None));
+        let names = [channel, peer].map(|row| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>()).concat();
+        assert_eq!(names.len(), 20, "{names:?}");
+        names.iter().for_each(|name| assert!(section.contains(&format!("`{name}`")), "{name} is not explained"));
+    }
+}

@@ -22,19 +22,27 @@ pub(super) struct File {
 const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
 
 const fn file(path: &'static str, media: &'static str, bytes: &'static [u8]) -> File {
     File { path, media, bytes }
 }
 
 /// Every file with its path.
-static FILES: [File; 6] = [
+static FILES: [File; 13] = [
     file("/", HTML, include_bytes!("pages/console.html")),
     file("/console.css", STYLE, include_bytes!("pages/console.css")),
     file("/console.js", SCRIPT, include_bytes!("pages/console.js")),
-    file("/wsrelayd.js", SCRIPT, include_bytes!("pages/wsrelayd.js")),
+    file("/console-dom.js", SCRIPT, include_bytes!("pages/console-dom.js")),
+    file("/console-lines.js", SCRIPT, include_bytes!("pages/console-lines.js")),
+    file("/console-plots.js", SCRIPT, include_bytes!("pages/console-plots.js")),
+    file("/console-recipe.js", SCRIPT, include_bytes!("pages/console-recipe.js")),
+    file("/console-tables.js", SCRIPT, include_bytes!("pages/console-tables.js")),
+    file("/console-try.js", SCRIPT, include_bytes!("pages/console-try.js")),
+    file("/icon.svg", IMAGE, include_bytes!("pages/icon.svg")),
     file("/uPlot.iife.min.js", SCRIPT, include_bytes!("pages/uPlot.iife.min.js")),
     file("/uPlot.min.css", STYLE, include_bytes!("pages/uPlot.min.css")),
+    file("/wsrelayd.js", SCRIPT, include_bytes!("pages/wsrelayd.js")),
 ];
 
 /// The file at `path`.
@@ -70,7 +78,7 @@ mod tests {
 
     /// What stands beside the files and is for those who read the source.
     fn is_for_readers(name: &str) -> bool {
-        name.ends_with(".md") || name.ends_with(".txt") || name.contains("LICENSE")
+        name.ends_with("LICENSE") || name.ends_with("README")
     }
 
     #[test]
@@ -86,7 +94,7 @@ mod tests {
 
     #[test]
     fn each_file_has_the_media_type_of_its_name() {
-        let table = [(".html", HTML), (".css", STYLE), (".js", SCRIPT), (".svg", "image/svg+xml")];
+        let table = [(".html", HTML), (".css", STYLE), (".js", SCRIPT), (".svg", IMAGE)];
         for file in &FILES {
             let name = if file.path == "/" { "/console.html" } else { file.path };
             let wanted = table.iter().find(|(end, _)| name.ends_with(end)).map(|(_, media)| *media);

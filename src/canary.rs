@@ -58,6 +58,8 @@ pub(crate) enum Canary {
     StayNotEnded,
     /// A reload is applied by half: deadlines that come nearer are not told to the wheel.
     ReloadByHalf,
+    /// What is posted is published although the channel's senders must wait.
+    PostNotHeld,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -93,7 +95,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -119,5 +121,6 @@ impl Canary {
         Self::NobodyExempt,
         Self::StayNotEnded,
         Self::ReloadByHalf,
+        Self::PostNotHeld,
     ];
 }

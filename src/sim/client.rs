@@ -45,6 +45,8 @@ pub(super) enum Kind {
     PingFlooder,
     /// Sends empty continuation frames without end.
     EmptyFlooder,
+    /// Posts a message, or something like one.
+    Poster,
 }
 
 /// How a client goes when it has said all it had to say.

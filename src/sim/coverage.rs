@@ -5,10 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use super::{client::End, core, world::World};
 
 /// What must have happened at least once in an ordinary run, as clients saw it or as the core counted it.
-const WANTED: [&str; 51] = [
+const WANTED: [&str; 58] = [
     "refused 400",
+    "refused 403",
     "refused 405",
     "refused 408",
+    "refused 411",
+    "refused 413",
     "refused 414",
     "refused 426",
     "refused 429",
@@ -57,6 +60,10 @@ const WANTED: [&str; 51] = [
     "refused address_rate",
     "addresses ignored",
     "clients named",
+    "answered 202",
+    "posted",
+    "refused busy",
+    "refused body_timeout",
 ];
 
 /// How often each thing happened.
@@ -84,6 +91,7 @@ impl Coverage {
         core::happenings(&world.core).into_iter().for_each(|(what, times)| self.count(what, times));
         for client in &world.clients {
             match &client.end {
+                Some(End::Refused(202)) => self.count("answered 202", 1),
                 Some(End::Refused(status)) => self.count(format!("refused {status}"), 1),
                 Some(End::Closed(1008 | 1001, reason)) => {
                     let code = client.told.as_ref().map_or(0, |told| told.0);

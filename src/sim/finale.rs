@@ -185,7 +185,7 @@ impl World {
     /// No peer, no channel, no memory, no timer, nobody uncounted.
     pub(super) fn check_nothing_is_left(&mut self) -> Result<(), String> {
         let counters = core::counters(&self.core);
-        let ended = counters.refused_total() + counters.disconnects_total();
+        let ended = counters.refused_total() + counters.disconnects_total() + counters.posted;
         if counters.opened != ended {
             return Err(format!("law 12: {} opened, {ended} ended: {counters}", counters.opened));
         }

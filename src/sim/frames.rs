@@ -105,6 +105,9 @@ impl Decoder {
             let wanted = |line: &&str| line.to_ascii_lowercase().starts_with(name);
             head.lines().find(wanted).map(|line| line[name.len()..].trim())
         };
+        if head == "HTTP/1.1 100 Continue" {
+            return self.head();
+        }
         let size: usize = field("content-length:").map_or(Ok(0), str::parse).map_err(|_| head.clone())?;
         let good = match status {
             101 => field("sec-websocket-accept:") == Some(ACCEPT),

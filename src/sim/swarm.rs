@@ -121,6 +121,10 @@ impl Plan {
             limits.handshakes_per_address_per_sec = rng.pick(&[0, 1, 20]);
             plan.limits = limits;
         }
+        if rng.chance(300) {
+            plan.limits.http_publish = true;
+            plan.kinds.extend([Kind::Poster; 2]);
+        }
         plan
     }
 
@@ -172,6 +176,13 @@ impl Plan {
             Kind::Flooder => (habits.words_left, habits.say_pause) = (self.words * 4, Duration::ZERO),
             Kind::Liar | Kind::HalfSender => {
                 (habits.words_left, habits.leave) = (1 + rng.below(4), Leave::Stay);
+            }
+            Kind::Poster => {
+                habits.send_most = rng.pick(&[50, 1000, usize::MAX]);
+                habits.send_pause = millis(rng, &[0, 1, 20]);
+                // So that it takes far less time than there is.
+                habits.largest = if habits.send_most == 50 { habits.largest.min(300) } else { habits.largest };
+                habits.words_left = 0;
             }
             Kind::SlowAsker => (habits.send_most, habits.send_pause) = (1, millis(rng, &[200, 1000])),
             Kind::Churner => {

@@ -87,15 +87,26 @@ impl Case<'_> {
     fn is_fair_refusal(&self, status: u16) -> bool {
         match status {
             429 => self.is_limited,
-            503 => self.fortune.crowded || self.fortune.drained,
+            503 if self.fortune.crowded || self.fortune.drained => true,
+            408 if self.client.kind == Kind::Poster => self.is_fair_post_timeout(),
             408 => {
                 self.age() >= self.limits.handshake_timeout
                     && (matches!(self.client.kind, Kind::SlowAsker | Kind::Mute)
                         || self.was_slow_to_ask()
                         || self.jumped)
             }
-            _ => self.client.breach.is_some_and(|(_, statuses)| statuses.contains(&status)),
+            _ => self.may_answer(status),
         }
+    }
+
+    fn may_answer(&self, status: u16) -> bool {
+        self.client.breach.is_some_and(|(_, statuses)| statuses.contains(&status))
+    }
+
+    /// A body that does not come, or budgets so narrow that time runs out.
+    fn is_fair_post_timeout(&self) -> bool {
+        let least = self.limits.message_timeout.min(self.limits.handshake_timeout);
+        self.age() >= least && (self.may_answer(408) || self.limits.turn.read_per_peer < 100 || self.jumped)
     }
 
     /// The request had not yet been read: budgets may be so narrow that time runs out.
@@ -139,7 +150,7 @@ impl Case<'_> {
     fn is_fair_reset(&self) -> bool {
         let Fortune { cut, turned_away, .. } = self.fortune;
         let reads_all = self.client.habits.is_prompt();
-        let talks_on = matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker)
+        let talks_on = matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker | Kind::Poster)
             || self.client.breach.is_some()
             || self.client.said_close.is_some()
             || self.client.has_shut;
@@ -159,7 +170,8 @@ impl Case<'_> {
             return Ok(());
         }
         let is_late = |since: Duration, limit: Duration| self.now > since + limit + TICK * 2;
-        if self.socket.written == 0 && is_late(opened_at, limits.handshake_timeout) {
+        let body_timeout = if client.kind == Kind::Poster { limits.message_timeout } else { Duration::ZERO };
+        if self.socket.written == 0 && is_late(opened_at, limits.handshake_timeout + body_timeout) {
             return Err(format!("law 6: no answer in time: {}", self.describe()));
         }
         if self.socket.finished || client.stage == super::client::Stage::Leaving {

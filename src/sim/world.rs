@@ -13,7 +13,7 @@ use super::{
     client::{Client, End, Habits, Kind, Leave, Wish},
     core::{self, Core},
     liar,
-    net::{Edge, Net, Phase, SimLink},
+    net::{Edge, Net, Phase, SimLink, Socket},
     rng::Rng,
     road::Road,
     swarm::Plan,
@@ -181,6 +181,7 @@ impl World {
                 client.breach = Some((name, statuses));
             }
             Kind::Mute => client.ask(Vec::new(), false),
+            Kind::Poster => self.make_poster(number),
             _ => {}
         }
     }
@@ -322,9 +323,14 @@ impl World {
         if self.book.names.len() < limits.max_connections.min(limits.max_handshakes) {
             return false;
         }
-        let present = || self.net.sockets.iter().filter(|socket| socket.name.is_some() && !socket.buried);
+        let sockets = || self.net.sockets.iter().enumerate();
+        let present = || sockets().filter(|(_, socket)| socket.name.is_some() && !socket.buried);
+        // One who posts may have been told to go on.
+        let asks = |number: usize, socket: &Socket| {
+            socket.written == 0 || self.clients[number].kind == Kind::Poster
+        };
         present().count() >= limits.max_connections
-            || present().filter(|socket| socket.written == 0).count() >= limits.max_handshakes
+            || present().filter(|(number, socket)| asks(*number, socket)).count() >= limits.max_handshakes
     }
 
     fn bury(&mut self) -> usize {

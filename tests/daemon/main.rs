@@ -27,6 +27,8 @@ mod life;
 mod log;
 /// Where it listens: sockets in the file system, and those that a service manager hands over; and what it is told.
 mod places;
+/// Messages that come by HTTP, from curl and by hand.
+mod post;
 /// The configuration, read again while running.
 mod reload;
 /// Start, refusal to start, stop, signals, descriptors.

@@ -3,6 +3,7 @@
 mod addresses;
 mod laws;
 mod limits;
+mod post;
 mod rfc;
 mod roll;
 mod rooms;

@@ -210,9 +210,9 @@ pub struct Counters {
     pub write_bytes: u64,
     /// Writes that would have blocked.
     pub refused_writes: u64,
-    /// Pings sent.
+    /// Pings sent, and comments that stand for them in event streams.
     pub pings: u64,
-    /// Messages that were answered as application heartbeats.
+    /// Messages that asked whether anybody is there, and were answered.
     pub heartbeats: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,

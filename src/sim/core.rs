@@ -57,6 +57,7 @@ pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
         ("refused address_connections".into(), counters.refused("address_connections")),
         ("refused address_rate".into(), counters.refused("address_rate")),
         ("addresses ignored".into(), counters.ignored_addresses),
+        ("heartbeats".into(), counters.heartbeats),
     ]);
     all
 }

@@ -93,6 +93,11 @@ pub(super) fn request(path: &str) -> String {
     )
 }
 
+/// A good request for a path as an event stream.
+pub(super) fn stream_request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: relay.example\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
+}
+
 /// Requests that are refused, with the status.
 pub(super) fn bad_requests(path: &str) -> Vec<(&'static str, String, &'static [u16])> {
     let good = request(path);

@@ -404,7 +404,7 @@ impl World {
         for number in &self.living {
             let (client, socket) = (&self.clients[*number], &self.net.sockets[*number]);
             let asked = client.head_len > 0 && socket.consumed >= client.head_len;
-            let is_open = asked && client.status == Some(101) && !socket.buried;
+            let is_open = asked && client.is_welcome() && !socket.buried;
             open += usize::from(is_open);
             if let Some(client) = self.roads[*number].client().filter(|_| is_open) {
                 *by_client.entry(client).or_default() += 1;
@@ -431,7 +431,7 @@ impl World {
         for number in &self.living {
             let (client, socket) = (&self.clients[*number], &self.net.sockets[*number]);
             let caller = socket.name.and_then(|id| self.core.address_of(id));
-            let (Some(caller), Some(101)) = (caller, client.status) else { continue };
+            let Some(caller) = caller.filter(|_| client.is_welcome()) else { continue };
             let road = &self.roads[*number];
             self.named += u64::from(caller.real != caller.via);
             if caller.real != road.real() {

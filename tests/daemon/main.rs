@@ -33,5 +33,7 @@ mod post;
 mod reload;
 /// Start, refusal to start, stop, signals, descriptors.
 mod start;
+/// Event streams and heartbeats.
+mod stream;
 /// What goes over the wire: order, slowness, breaches, the end of a connection.
 mod wire;

@@ -434,14 +434,19 @@ mod tests {
         }
         let line = counters.to_string();
         assert!(line.contains(" longest_turn_micros=900 most_turn_cpu_micros=6 "), "{line}");
-        assert_eq!((counters.turn_micros.sum(), counters.turn_micros.counts()[..7].to_vec()), (914, vec![3, 0, 0, 0, 0, 1, 0]));
+        assert_eq!(
+            (counters.turn_micros.sum(), counters.turn_micros.counts()[..7].to_vec()),
+            (914, vec![3, 0, 0, 0, 0, 1, 0])
+        );
     }
 
     #[test]
     fn bounds_rise_and_the_limits_they_are_meant_for_are_among_them() {
         assert!(TURN_BOUNDS_MICROS.is_sorted_by(|a, b| a < b) && LAG_BOUNDS_BYTES.is_sorted_by(|a, b| a < b));
         let limits = crate::limits::Limits::default();
-        assert!([limits.soft_lag, limits.max_lag].iter().all(|lag| LAG_BOUNDS_BYTES.contains(&(*lag as u64))));
+        assert!(
+            [limits.soft_lag, limits.max_lag].iter().all(|lag| LAG_BOUNDS_BYTES.contains(&(*lag as u64)))
+        );
     }
 
     #[test]

@@ -38,9 +38,7 @@ impl<L> Relay<L> {
 
     /// Takes the next bytes of a body.
     pub(super) fn hear_body(&mut self, id: PeerId, bytes: &[u8], now: Instant) {
-        let Some(Stage::Posting(posting)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) else {
-            return;
-        };
+        let Some(Stage::Posting(posting)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) else { return };
         match posting.receive(bytes) {
             Ok(None) => {}
             Ok(Some(posted)) => self.take_post(id, &posted, now),

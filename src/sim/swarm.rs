@@ -184,8 +184,7 @@ impl Plan {
                 habits.send_most = rng.pick(&[50, 1000, usize::MAX]);
                 habits.send_pause = millis(rng, &[0, 1, 20]);
                 // So that it takes far less time than there is.
-                habits.largest =
-                    if habits.send_most == 50 { habits.largest.min(300) } else { habits.largest };
+                habits.largest = if habits.send_most == 50 { habits.largest.min(300) } else { habits.largest };
                 habits.words_left = 0;
             }
             Kind::SlowAsker => (habits.send_most, habits.send_pause) = (1, millis(rng, &[200, 1000])),

@@ -44,17 +44,13 @@ fn a_channel_is_read_as_an_event_stream_beside_websockets() {
     let (mut stream, answer) = listener(&relay);
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let small = answer.to_ascii_lowercase();
-    for field in [
-        "content-type: text/event-stream",
-        "cache-control: no-store",
-        "x-accel-buffering: no",
-        "connection: close",
-    ] {
+    for field in
+        ["content-type: text/event-stream", "cache-control: no-store", "x-accel-buffering: no", "connection: close"]
+    {
         assert!(small.contains(&format!("\r\n{field}\r\n")), "{field}: {answer}");
     }
     relay.relays(&mut from, &mut to, "hello");
-    from.write_all(&[masked(0x81, b"two\nlines"), masked(0x81, b"a\rb"), masked(0x82, b"\x00\xff")].concat())
-        .unwrap();
+    from.write_all(&[masked(0x81, b"two\nlines"), masked(0x81, b"a\rb"), masked(0x82, b"\x00\xff")].concat()).unwrap();
     expect(
         &mut stream,
         "data: hello\n\ndata: two\ndata: lines\n\nevent: text-base64\ndata: YQ1i\n\nevent: binary\ndata: AP8=\n\n",

@@ -92,10 +92,7 @@ fn only_those_are_counted_to_whom_it_is_due() {
     ids[..2].iter().for_each(|id| unblock(&mut relay, *id, now));
     settle(&mut relay, now);
     assert_eq!(heard(&mut relay, ids[0]), [&b"\x82\x06before"[..], b"\x88\x02\x03\xe8"].concat());
-    assert_eq!(
-        heard(&mut relay, ids[1]),
-        [&b"\x82\x06before\x82\x05after"[..], b"\x88\x02\x03\xe8"].concat()
-    );
+    assert_eq!(heard(&mut relay, ids[1]), [&b"\x82\x06before\x82\x05after"[..], b"\x88\x02\x03\xe8"].concat());
 }
 
 /// The order of a request's bytes is all that counts.

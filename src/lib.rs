@@ -21,7 +21,7 @@
 //! | 3 | `nginx/` `doctor/` `ask` | what stands in front: its configuration, printed and read; the examination of a machine; other programs, asked |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; what is asked for; tungstenite on a leash |
-//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `event_stream` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
+//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `event_stream` `control` `slices` `counters` `histogram` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
 //! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
@@ -41,7 +41,8 @@
 //! 6 bury     close, free the slot                                                        relay/end.rs
 //! ```
 //!
-//! The desk (`admin/`), where operators ask, goes through phases 3 to 6 after the relay, with small limits of its own.
+//! The desk (`admin/`), where operators ask, goes through phases 3 to 6 after the relay, with small limits of its own; it
+//! may have a peer closed while it hears.
 //!
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
 //! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`**
@@ -97,6 +98,7 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod handshake;
+pub mod histogram;
 pub mod id;
 pub mod limits;
 pub mod logging;

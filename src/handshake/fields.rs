@@ -13,6 +13,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     Host,
+    IfNoneMatch,
     Upgrade,
     Connection,
     SecWebSocketVersion,
@@ -41,6 +42,7 @@ impl Name {
         // No two of them have both in common.
         let (known, spelling) = match (name.len(), first.to_ascii_lowercase()) {
             (4, b'h') => (Self::Host, "host"),
+            (13, b'i') => (Self::IfNoneMatch, "if-none-match"),
             (7, b'u') => (Self::Upgrade, "upgrade"),
             (10, b'c') => (Self::Connection, "connection"),
             (21, b's') => (Self::SecWebSocketVersion, "sec-websocket-version"),
@@ -86,7 +88,7 @@ impl<'h> Fields<'h> {
     }
 
     /// Of at most `MAX_HEADERS` lines.
-    pub(super) fn sort(headers: &'h [Header<'h>]) -> Self {
+    pub(crate) fn sort(headers: &'h [Header<'h>]) -> Self {
         debug_assert!(headers.len() <= MAX_HEADERS);
         let mut lines = [0; NAMES];
         for (at, header) in headers.iter().enumerate() {
@@ -123,7 +125,7 @@ impl<'h> Fields<'h> {
     }
 
     /// The items of the list that all lines called `name` make together, the empty ones left out (RFC 9110 5.6.1).
-    pub(super) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> {
+    pub(crate) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> {
         self.all(name)
             .flat_map(|value| value.split(|&b| b == b','))
             .map(<[u8]>::trim_ascii)
@@ -138,6 +140,7 @@ mod tests {
     /// Every name as its specification spells it.
     const SPELLINGS: [(&str, Name); NAMES] = [
         ("Host", Name::Host),
+        ("If-None-Match", Name::IfNoneMatch),
         ("Upgrade", Name::Upgrade),
         ("Connection", Name::Connection),
         ("Sec-WebSocket-Version", Name::SecWebSocketVersion),

@@ -175,7 +175,7 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
         let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);
-        self.counters.peak_lag = self.counters.peak_lag.max(lag);
+        self.counters.note_lag(lag);
         open.note_lag(lag > self.limits.soft_lag as u64, now);
         // A peer that must finish its frame before it can skip gets as much again.
         let limit = self.limits.max_lag.saturating_mul(1 + usize::from(seat.cursor.is_skipping()));

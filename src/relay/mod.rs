@@ -13,6 +13,7 @@
 //! | `expire.rs` | 4 | pings and deadlines |
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
 //! | `due.rs` | | the list that deliver works off |
+//! | `roll.rs` | | who is there, for operators; and who is sent away |
 //! | `end.rs` | all | how a peer comes to its end; `bury`, phase 6, frees the slots |
 
 mod admit;
@@ -24,6 +25,7 @@ mod end;
 mod expire;
 mod hear;
 mod post;
+mod roll;
 #[cfg(test)]
 mod tests;
 mod visitors;
@@ -46,6 +48,7 @@ use crate::{
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use audit::Published;
 use due::Due;
+pub use roll::{ChannelRow, PeerRow};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Instant,

@@ -9,6 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 
 const ADDRESS = /ws:\/\/127\.0\.0\.1:(\d+)/;
+const DESK = /for operators on http:\/\/127\.0\.0\.1:(\d+)/;
 const MOST_LOG_CHARS = 20_000;
 
 // `promise`, or an error that names `what` after `secs`.
@@ -22,13 +23,14 @@ function within(secs, what, promise) {
 
 class Relay {
   // Use `start`. `output` is the end of what the relay wrote; `ended` resolves with its exit code, or its signal.
-  constructor(binary, config) {
+  constructor(binary, config, listen, admin) {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wsrelayd-test-'));
     this.output = '';
     this.watchers = new Set();
     const file = path.join(this.folder, 'wsrelayd.toml');
     fs.writeFileSync(file, config);
-    this.child = spawn(binary, ['--config', file, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const places = ['--listen', listen, ...(admin ? ['--admin', admin] : [])];
+    this.child = spawn(binary, ['--config', file, ...places], { stdio: ['ignore', 'pipe', 'pipe'] });
     // One text for both outputs: the address line may stand on either.
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => this.hear(text));
@@ -41,10 +43,12 @@ class Relay {
     process.once('exit', this.atExit);
   }
 
-  static async start(binary, config) {
-    const relay = new Relay(binary, config);
+  // With `admin`, an address, it has a desk too, on `deskPort`.
+  static async start(binary, config, listen = '127.0.0.1:0', admin = undefined) {
+    const relay = new Relay(binary, config, listen, admin);
     try {
       relay.port = Number((await relay.says(ADDRESS, 10))[1]);
+      if (admin) relay.deskPort = Number((await relay.says(DESK, 10))[1]);
     } catch (error) {
       await relay.stop();
       throw new Error(`the relay did not start: ${error.message}; output:\n${relay.output}`);
@@ -74,6 +78,10 @@ class Relay {
 
   url(target) {
     return `ws://127.0.0.1:${this.port}${target}`;
+  }
+
+  desk(target) {
+    return `http://127.0.0.1:${this.deskPort}${target}`;
   }
 
   signal(name) {

@@ -7,17 +7,11 @@
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
-const { isDeepStrictEqual } = require('node:util');
 const { Browser } = require('./browsers.js');
+const { check, conclude, differ, programs, short } = require('./checks.js');
 const { Relay } = require('./relay.js');
 
-const given = process.argv.slice(2);
-const kind = given.includes('--firefox') ? 'firefox' : 'chromium';
-const programs = given.filter((argument) => argument !== '--firefox');
-if (programs.length !== 2) {
-  console.error('usage: node run.js [--firefox] RELAY BROWSER');
-  process.exit(2);
-}
+const { kind, binary, executable } = programs('run.js');
 
 const RUN_SECS = 150;
 const WAIT_MILLIS = 10_000;
@@ -54,16 +48,6 @@ const text = (data) => ({ kind: 'text', data });
 function bytes(size, seed) {
   const values = Uint8Array.from({ length: size }, (_, at) => (at * 167 + (at >> 8) + seed) & 0xff);
   return Buffer.from(values).toString('base64');
-}
-
-function short(value) {
-  const line = JSON.stringify(value) ?? String(value);
-  return line.length > 200 ? `${line.slice(0, 200)}… (${line.length} characters)` : line;
-}
-
-// Problems: none when both are alike.
-function differ(what, got, expected) {
-  return isDeepStrictEqual(got, expected) ? [] : [`${what}: ${short(got)}, expected ${short(expected)}`];
 }
 
 // Problems of what a socket heard, message by message.
@@ -263,16 +247,6 @@ async function killed(tabs, binary) {
 
 // --- running them ----------------------------------------------------------------------------------------------------
 
-const tally = { passed: 0, failed: 0 };
-
-// One check: it passed when it gives no problems. What it throws is one.
-async function check(name, run) {
-  const problems = await run().catch((error) => [error.stack]);
-  tally[problems.length ? 'failed' : 'passed'] += 1;
-  console.log(`${problems.length ? 'FAILED' : 'ok'} ${name}`);
-  problems.slice(0, 20).forEach((problem) => console.log(`    ${problem}`));
-}
-
 // The folder's page and nothing else, on a free port.
 async function servePage() {
   const files = { '/page.html': 'text/html', '/page.js': 'text/javascript' };
@@ -285,7 +259,7 @@ async function servePage() {
   return server;
 }
 
-async function checkAll(tabs, binary) {
+async function checkAll(tabs) {
   const relay = await Relay.start(binary, CONFIG);
   try {
     await check('the first subprotocol offered is accepted', () => subprotocol(tabs, relay));
@@ -305,7 +279,7 @@ async function checkAll(tabs, binary) {
   }
 }
 
-async function main([binary, executable]) {
+async function main() {
   const server = await servePage();
   let browser;
   try {
@@ -314,25 +288,11 @@ async function main([binary, executable]) {
     const url = `http://127.0.0.1:${server.address().port}/page.html`;
     const tabs = [];
     while (tabs.length < 3) tabs.push(await browser.openTab(url));
-    await checkAll(tabs, binary);
+    await checkAll(tabs);
   } finally {
     await browser?.stop();
     server.close();
   }
 }
 
-// At exit the relay and the browser are killed, whatever they are at.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
-setTimeout(() => {
-  console.log(`FAILED the run: not within ${RUN_SECS} s`);
-  process.exit(1);
-}, RUN_SECS * 1000).unref();
-
-const began = Date.now();
-main(programs)
-  .catch((error) => check('the run', () => Promise.reject(error)))
-  .finally(() => {
-    console.log(`${((Date.now() - began) / 1000).toFixed(1)} s`);
-    console.log(`${tally.passed} passed, ${tally.failed} failed`);
-    process.exit(tally.failed || !tally.passed ? 1 : 0);
-  });
+conclude(RUN_SECS, main);

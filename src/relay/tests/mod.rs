@@ -6,6 +6,7 @@ mod laws;
 mod limits;
 mod post;
 mod rfc;
+mod roll;
 mod rooms;
 mod share;
 mod slow;

@@ -1,0 +1,63 @@
+// The code that a page of one's own needs, with the address and the heartbeat that are on the form.
+//
+// Promises that it is whole and runs as it is, and that no address breaks out of it.
+
+import { byId, setText } from './console-dom.js';
+
+const TOLD_MILLIS = 4_000;
+
+// A value as it may stand in a script within a page.
+const literal = (value) => JSON.stringify(value).replaceAll('<', '\\u003c');
+
+// `close` in two parts, so that this file could stand in a page too.
+const page = (url, options) => `<!doctype html>
+<meta charset="utf-8">
+<title>wsrelayd</title>
+<p id="state"></p>
+<input id="line" placeholder="Enter sends it" autofocus>
+<ul id="heard"></ul>
+<script type="module">
+  import { Wsrelayd } from "./wsrelayd.js";
+
+  const [state, line, heard] = ["state", "line", "heard"].map((id) => document.getElementById(id));
+  const room = new Wsrelayd(${literal(url)}${options});
+  const show = (text) => { heard.appendChild(document.createElement("li")).textContent = text; };
+
+  room.addEventListener("state", (event) => { state.textContent = event.detail.state; });
+  room.addEventListener("message", (event) => show(event.data));
+  line.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !room.send(line.value)) return;
+    show("I: " + line.value);
+    line.value = "";
+  });
+<${'/'}script>
+`;
+
+export class Recipe {
+  constructor() {
+    byId('copy').addEventListener('click', () => this.copy());
+  }
+
+  show(url, heartbeat) {
+    const words = heartbeat && `request: ${literal(heartbeat.request)}, reply: ${literal(heartbeat.reply)}`;
+    const options = words ? `, { heartbeat: { ${words} } }` : '';
+    setText(byId('code'), page(url, options));
+  }
+
+  async copy() {
+    const told = byId('copied');
+    setText(told, await copy(byId('code')) ? 'copied' : 'your browser does not copy: it is selected now');
+    setTimeout(() => setText(told, ''), TOLD_MILLIS);
+  }
+}
+
+// Browsers have a clipboard for pages of this machine and of TLS; for others there is the selection.
+async function copy(node) {
+  try {
+    await navigator.clipboard.writeText(node.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(node);
+    return document.execCommand('copy');
+  }
+}

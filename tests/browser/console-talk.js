@@ -1,0 +1,169 @@
+// Checks of *try it*: tabs that talk, heartbeats, a relay that is killed and comes back, the code to copy.
+'use strict';
+
+const http = require('node:http');
+const { differ } = require('./checks.js');
+const { ConsoleTab, askDesk, closeAll } = require('./console-tab.js');
+
+const FILE = Buffer.from(Array.from({ length: 300 }, (_, at) => (at * 7) & 0xff));
+const LIMIT_BYTES = 60 * 1024;
+const MOST_CODE_LINES = 24;
+// What a browser says of a relay that is not there.
+const AWAY = new RegExp([
+  'Failed to load resource', 'WebSocket connection to', 'ERR_CONNECTION', 'NetworkError', 'establish a connection',
+  'was interrupted', 'request did not succeed',
+].join('|'));
+
+// A message each way. A tab in the background may paint nothing, so each is looked at in front.
+async function talk(tabs, words) {
+  for (const [at, tab] of tabs.entries()) {
+    await tab.front();
+    await tab.say(`${words} ${at}`);
+    await tabs[1 - at].front();
+    await tabs[1 - at].untilHeard(`${words} ${at}`);
+  }
+}
+
+async function greets({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  await tab.untilText('state', 'running');
+  await tab.untilText('about', 'up ');
+  const suggested = await tab.evaluate(() => document.getElementById('relay').value);
+  const plots = await tab.evaluate(() => document.querySelectorAll('#plots canvas').length);
+  return [
+    ...differ('the suggested relay', suggested, `ws://127.0.0.1:${relay.port}`),
+    ...differ('plots', plots, 4),
+    ...await closeAll([tab]),
+  ];
+}
+
+// The second tab is what the link of the first one opens.
+async function tabsTalk({ browser, relay }) {
+  const first = await ConsoleTab.open(browser, relay.desk('/'));
+  const ids = [await first.join('/talk')];
+  const href = await first.evaluate(() => document.getElementById('second').getAttribute('href'));
+  const second = await ConsoleTab.open(browser, relay.desk('/'), { hash: href.replace('./', '') });
+  ids.push(await second.untilJoined());
+  const { peers } = await askDesk(relay, '/api/peers?channel=%2Ftalk');
+  const problems = differ('ids', ids.sort(), peers.map(({ id }) => id).sort());
+  await talk([first, second], 'héllo <b>&amp;');
+  const [line] = await second.lines('heard');
+  const facts = { ...line, time: /^\d\d:\d\d:\d\d\.\d{3}$/.test(line.time) };
+  const expected = { kind: 'text', size: 17, text: 'héllo <b>&amp; 0', time: true };
+  return [...problems, ...differ('the line', facts, expected), ...await closeAll([first, second])];
+}
+
+async function fileArrives({ browser, relay }) {
+  const sender = await ConsoleTab.open(browser, relay.desk('/'));
+  await sender.join('/file');
+  const receiver = await ConsoleTab.open(browser, relay.desk('/'));
+  await receiver.join('/file');
+  await sender.front();
+  await sender.sendFile(FILE);
+  await receiver.front();
+  await receiver.until('a binary line', () => document.querySelector('#lines > li.heard[data-kind=binary]') !== null);
+  const [{ size, text }] = await receiver.lines('heard');
+  const rows = text.split('\n');
+  const digits = rows.slice(0, 4).map((row) => row.slice(6, 53)).join(' ');
+  return [
+    ...differ('size', size, FILE.length),
+    ...differ('hex', digits, FILE.subarray(0, 64).toString('hex').match(/../g).join(' ')),
+    ...differ('the rest', rows.slice(4), ['and 236 bytes more']),
+    ...await closeAll([sender, receiver]),
+  ];
+}
+
+async function heartbeats({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  await tab.join('/beat');
+  await tab.untilText('link-heartbeat', ' ms, the 2nd', 20);
+  const heard = await tab.lines('heard');
+  const { totals } = await askDesk(relay, '/api/status');
+  return [
+    ...differ('heartbeats among the messages', heard, []),
+    ...(totals.heartbeats >= 2 ? [] : [`the relay counted ${totals.heartbeats} heartbeats`]),
+    ...await closeAll([tab]),
+  ];
+}
+
+// The connection stays what it is.
+async function tooLarge({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  const id = await tab.join('/large');
+  await tab.sendFile(Buffer.alloc(LIMIT_BYTES + 1));
+  await tab.untilText('lines', 'max_message');
+  return [...differ('the id', await tab.text('link-id'), id), ...await closeAll([tab])];
+}
+
+// The code to copy, saved as it says, makes two pages talk.
+async function codeRuns({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  await tab.untilText('code', '"pong"');
+  await tab.fill('channel', '/own/page');
+  const client = await (await fetch(relay.desk('/wsrelayd.js'))).text();
+  const code = await tab.text('code');
+  const server = await serve({ '/': ['text/html', code], '/wsrelayd.js': ['text/javascript', client] });
+  const own = [];
+  while (own.length < 2) own.push(await ConsoleTab.open(browser, `http://127.0.0.1:${server.address().port}/`));
+  for (const each of own) await each.untilText('state', 'open');
+  await own[0].front();
+  await own[0].fill('line', 'from a page of my own');
+  await own[0].press('Enter');
+  await own[1].untilText('heard', 'from a page of my own');
+  server.close();
+  const lines = code.trimEnd().split('\n').length;
+  const problems = lines <= MOST_CODE_LINES ? [] : [`the code has ${lines} lines`];
+  for (const each of own) await each.close();
+  return [...problems, ...await closeAll([tab])];
+}
+
+async function serve(files) {
+  const server = http.createServer((request, response) => {
+    const [type, body] = files[request.url] ?? ['text/plain', ''];
+    response.writeHead(body ? 200 : 404, { 'content-type': `${type}; charset=utf-8` });
+    response.end(body);
+  });
+  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+async function comesBack(world) {
+  const tabs = [];
+  for (const name of ['one', 'two']) {
+    const tab = await ConsoleTab.open(world.browser, world.relay.desk('/'));
+    await tab.join('/back');
+    tabs.push(Object.assign(tab, { name }));
+  }
+  await world.kill();
+  const isLost = () => ['waiting', 'connecting'].includes(document.getElementById('link-state').dataset.state);
+  for (const tab of tabs) {
+    await tab.front();
+    await tab.until('the banner', () => !document.getElementById('away').hidden, null, 20);
+    await tab.until('a lost connection', isLost);
+  }
+  await world.restart();
+  for (const tab of tabs) {
+    await tab.front();
+    await tab.until('no banner', () => document.getElementById('away').hidden, null, 20);
+    await tab.untilJoined(20);
+    await tab.untilText('link-returns', '1 time');
+    await tab.untilText('state', 'running');
+  }
+  await talk(tabs, 'again');
+  await tabs[1].until('a plot that goes on', () => globalThis.consoleValues().messages.in.at(-1) !== null);
+  const drawn = (await tabs[1].values()).connections.connected;
+  const problems = drawn.slice(1).includes(null) ? [] : ['no gap in the plot'];
+  return [...problems, ...await closeAll(tabs, AWAY)];
+}
+
+module.exports = {
+  checks: {
+    'the console opens, says what runs, and knows where the relay is': greets,
+    'two tabs talk, and each shows its own id': tabsTalk,
+    'a file arrives as a binary message': fileArrives,
+    'heartbeats are shown, and are no messages': heartbeats,
+    'what is too large is not sent': tooLarge,
+    'the code to copy runs': codeRuns,
+    'the relay is killed: both tabs come back': comesBack,
+  },
+};

@@ -75,7 +75,7 @@ export class Wsrelayd extends EventTarget {
 
   /** Sends or queues: false if it did neither. A full queue drops its oldest. @param {Data} data @returns {boolean} */
   send(data) {
-    // A socket that is closing takes everything and sends nothing.
+    // A socket that is closing takes everything and sends nothing; one that has opened, and not said so, is not yet ours.
     if (this.#state === 'open' && this.#socket?.readyState === 1) {
       this.#socket.send(data);
       return true;
@@ -187,7 +187,6 @@ export class Wsrelayd extends EventTarget {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = this.#askedAt = null;
-    this.#awaiting = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = () => {};
     socket.close();

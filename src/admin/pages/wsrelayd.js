@@ -52,7 +52,11 @@ export class Wsrelayd extends EventTarget {
   #awaiting = false;
   #toldWhen = false;
 
-  /** Connects. Throws what `new WebSocket` throws, for a URL that is none. @param {string | URL} url @param {Options} [options] */
+  /**
+   * Connects. Throws what `new WebSocket` throws, for a URL that is none.
+   * @param {string | URL} url
+   * @param {Options} [options]
+   */
   constructor(url, { heartbeat = null, queueMost = 0, minDelayMs = 500, maxDelayMs = 30_000, stableMs = 10_000,
     connectMs = 10_000, protocols = [], WebSocket = globalThis.WebSocket } = {}) {
     super();

@@ -20,11 +20,15 @@ function frame(data) {
   return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | size[0], ...size.slice(1)]), mask, masked]);
 }
 
+// All that are open.
+const peers = new Set();
+
 class RawPeer {
   // `path` goes into the request as it is.
   static async open(port, path) {
     const peer = new RawPeer();
     peer.socket = net.connect(port, '127.0.0.1');
+    peers.add(peer);
     peer.socket.on('error', () => {});
     const answered = new Promise((resolve, reject) => {
       let head = '';
@@ -55,7 +59,12 @@ class RawPeer {
   }
 
   close() {
+    peers.delete(this);
     this.socket.destroy();
+  }
+
+  static closeAll() {
+    for (const peer of [...peers]) peer.close();
   }
 }
 

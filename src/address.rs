@@ -3,7 +3,7 @@
 //! Owns their forms, in the configuration and in the log. An IPv4 address in the clothes of IPv6 (`::ffff:192.0.2.1`)
 //! is IPv4 from here on, so that nobody has two names. Leaves to others: who says which address, and what it means.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{fmt, str::FromStr};
 
 use crate::canary::{self, Canary};
@@ -288,6 +288,16 @@ impl Caller {
     /// Who is at the other end of the connection, and nobody else is known.
     pub fn direct(source: Source) -> Self {
         Self { real: source, via: source }
+    }
+
+    /// Names for people: the client, and the other end of the connection where that is a proxy. Whose address is that of
+    /// the other end is told with its port.
+    pub fn named(self, port: Option<u16>) -> (String, Option<String>) {
+        let end = match (self.via, port) {
+            (Source::Ip(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
+            (via, _) => via.to_string(),
+        };
+        if self.real == self.via { (end, None) } else { (self.real.to_string(), Some(end)) }
     }
 }
 

@@ -4,7 +4,13 @@
 //! been offered to everybody who would take it. Promises: a channel is made with its first seat and nothing of it
 //! stays after its last. Leaves to others: who is slow, who is read, and every write.
 
-use crate::{backlog::Backlog, backlog::Cursor, frame::Header, id::PeerId};
+use crate::{
+    backlog::Backlog,
+    backlog::Cursor,
+    event_stream::Form,
+    frame::{Header, Kind},
+    id::PeerId,
+};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,6 +31,8 @@ pub(crate) struct Seat {
 pub(crate) struct Channel {
     path: Box<str>,
     members: Vec<PeerId>,
+    /// How many of them get nothing of what comes from now on.
+    ending: u32,
     backlog: Backlog,
     /// All before it was offered to every member whose socket takes bytes.
     offered: u64,
@@ -74,6 +82,7 @@ impl Channels {
         let channel = self.slots.insert(Channel {
             path: path.into(),
             members: Vec::new(),
+            ending: 0,
             backlog: Backlog::new(),
             offered: 0,
             stirred: false,
@@ -88,6 +97,7 @@ impl Channels {
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<PeerId> {
         let Seat { channel, index, cursor } = seat;
         self.edit(channel, |slot| {
+            slot.ending -= u32::from(cursor.is_ending());
             slot.backlog.leave(cursor);
             slot.members.swap_remove(index as usize);
         });
@@ -115,9 +125,40 @@ impl Channels {
 
     /// Appends a message to the sender's channel.
     pub(crate) fn publish(&mut self, seat: &mut Seat, echo: bool, header: &Header, payload: &[u8]) {
-        let channel = seat.channel;
+        self.append(seat.channel, header, payload, (!echo).then_some(&mut seat.cursor));
+    }
+
+    /// Nothing of what comes from now on is for this member.
+    pub(crate) fn end(&mut self, seat: &mut Seat) {
+        let slot = &mut self.slots[seat.channel as usize];
+        slot.ending += u32::from(!seat.cursor.is_ending());
+        seat.cursor.end_at(slot.backlog.end());
+    }
+
+    /// The channel of this path, if it has members.
+    pub(crate) fn find(&self, path: &str) -> Option<ChannelId> {
+        self.by_path.get(path).copied()
+    }
+
+    /// Members of the channel of this path that get what comes from now on.
+    pub(crate) fn open_members(&self, path: &str) -> usize {
+        self.find(path).map_or(0, |channel| {
+            let slot = &self.slots[channel as usize];
+            slot.members.len() - slot.ending as usize
+        })
+    }
+
+    /// Appends a message of nobody's to the channel of this path, if anybody is to get it. Says to how many slots.
+    pub(crate) fn announce(&mut self, path: &str, kind: Kind, payload: &[u8]) -> usize {
+        let Some(channel) = self.find(path).filter(|_| self.open_members(path) > 0) else { return 0 };
+        self.append(channel, &Header::new(kind, payload.len()), payload, None);
+        1
+    }
+
+    /// Appends a message, except for its sender, and notes that there is news.
+    fn append(&mut self, channel: ChannelId, header: &Header, payload: &[u8], sender: Option<&mut Cursor>) {
         let (stirred, unsettled) = self.edit(channel, |slot| {
-            slot.backlog.append(header, payload, (!echo).then_some(&mut seat.cursor));
+            slot.backlog.append(header, payload, sender);
             (std::mem::replace(&mut slot.stirred, true), std::mem::replace(&mut slot.unsettled, true))
         });
         if !stirred {
@@ -154,6 +195,11 @@ impl Channels {
 
     pub(crate) fn backlog(&self, channel: ChannelId) -> &Backlog {
         &self.slots[channel as usize].backlog
+    }
+
+    /// The form in which the members of a slot get its messages.
+    pub(crate) fn form(&self, _: ChannelId) -> Form {
+        Form::Frames
     }
 
     pub(crate) fn path(&self, channel: ChannelId) -> &str {
@@ -252,6 +298,10 @@ impl Channels {
                     }
                     _ => return Err(format!("{id} is a member of {} without a seat there", slot.path)),
                 }
+            }
+            let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();
+            if ending != slot.ending as usize {
+                return Err(format!("{ending} members of {} are ending, {} are counted", slot.path, slot.ending));
             }
             slot.backlog.audit(&cursors).map_err(|what| format!("{}: {what}", slot.path))?;
             allocated += slot.backlog.allocated();

@@ -1,12 +1,13 @@
 //! What happened so far, in numbers.
 //!
 //! One struct, no globals. Every refusal and every disconnect is counted under exactly one reason (law 12), at the
-//! moment it is decided: `opened` = refused + disconnected + those that are neither yet.
+//! moment it is decided: `opened` = refused + disconnected + posted + those that are nothing of it yet.
 
+use crate::histogram::Histogram;
 use std::{fmt, io, time::Duration};
 
 /// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
-pub const REFUSED_LABELS: [&str; 14] = [
+pub const REFUSED_LABELS: [&str; 21] = [
     "bad_request",
     "method",
     "http_version",
@@ -20,6 +21,13 @@ pub const REFUSED_LABELS: [&str; 14] = [
     "max_connections",
     "max_handshakes",
     "draining",
+    "origin",
+    "length_required",
+    "body_too_large",
+    "media_type",
+    "expectation",
+    "body_timeout",
+    "busy",
     "abandoned",
 ];
 
@@ -55,13 +63,15 @@ pub enum Disconnect {
     PingTimeout,
     /// The relay shuts down: 1012.
     Shutdown,
+    /// An operator closed the peer: 1008.
+    Operator,
     /// Scanner and decoder disagreed, which is a bug of ours: 1011.
     Internal,
 }
 
 impl Disconnect {
     /// All of them, in the order of the counters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PeerClosed,
         Self::Eof,
         Self::Reset,
@@ -76,6 +86,7 @@ impl Disconnect {
         Self::Memory,
         Self::PingTimeout,
         Self::Shutdown,
+        Self::Operator,
         Self::Internal,
     ];
 
@@ -97,7 +108,12 @@ impl Disconnect {
     pub fn is_orderly(self) -> bool {
         matches!(
             self,
-            Self::Shutdown | Self::SlowConsumer | Self::Memory | Self::PingTimeout | Self::IdleMessage
+            Self::Shutdown
+                | Self::SlowConsumer
+                | Self::Memory
+                | Self::PingTimeout
+                | Self::IdleMessage
+                | Self::Operator
         )
     }
 
@@ -118,10 +134,20 @@ impl Disconnect {
             Self::Memory => "memory",
             Self::PingTimeout => "ping_timeout",
             Self::Shutdown => "shutdown",
+            Self::Operator => "operator",
             Self::Internal => "internal",
         }
     }
 }
+
+/// Bounds of the lengths of turns, in microseconds. A turn is to stay under 20 ms.
+pub const TURN_BOUNDS_MICROS: [u64; 13] =
+    [20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 1_000_000];
+
+/// Bounds of lags, in bytes: what a peer lacks while its socket refuses bytes. `soft_lag` and `max_lag` are among them,
+/// as they are by default.
+pub const LAG_BOUNDS_BYTES: [u64; 9] =
+    [1 << 10, 4 << 10, 16 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 4 << 20];
 
 /// The work of one turn, or of all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +158,7 @@ pub struct Work {
     pub reads: u64,
     /// Bytes they brought.
     pub read_bytes: u64,
-    /// Frames decoded.
+    /// Frames decoded, and messages posted.
     pub frames: u64,
     /// Writes to peers' sockets.
     pub writes: u64,
@@ -162,7 +188,9 @@ pub struct Counters {
     pub joined: u64,
     refused: [u64; REFUSED_LABELS.len()],
     disconnects: [u64; Disconnect::ALL.len()],
-    /// Messages accepted from peers.
+    /// Connections that brought a message by POST.
+    pub posted: u64,
+    /// Messages accepted from peers, and posted.
     pub messages_in: u64,
     /// Their payload.
     pub bytes_in: u64,
@@ -174,7 +202,7 @@ pub struct Counters {
     pub reads: u64,
     /// Bytes they brought.
     pub read_bytes: u64,
-    /// Frames decoded.
+    /// Frames decoded, and messages posted.
     pub frames: u64,
     /// Writes to peers' sockets.
     pub writes: u64,
@@ -184,6 +212,8 @@ pub struct Counters {
     pub refused_writes: u64,
     /// Pings sent.
     pub pings: u64,
+    /// Messages that were answered as application heartbeats.
+    pub heartbeats: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,
     /// Times that a peer was left unread for a turn since a budget for memory was spent.
@@ -192,6 +222,8 @@ pub struct Counters {
     pub turns: u64,
     /// The longest of them, in microseconds.
     pub longest_turn_micros: u64,
+    /// All of them, by length.
+    pub turn_micros: Histogram<{ TURN_BOUNDS_MICROS.len() }>,
     /// The most processor time of a turn, its wait included, in microseconds.
     pub most_turn_cpu_micros: u64,
     /// The most of each kind of work that one turn did; `limits::TurnBudget` bounds it.
@@ -202,6 +234,8 @@ pub struct Counters {
     pub stalls: u64,
     /// The most bytes that a peer lacked while its socket refused bytes.
     pub peak_lag: u64,
+    /// What such peers lacked, each time that there was something new for one, or its socket had just refused.
+    pub lag_bytes: Histogram<{ LAG_BOUNDS_BYTES.len() }>,
     /// The most memory that all backlogs took at the end of a turn, in bytes.
     pub peak_backlog: u64,
     /// The most memory that unfinished input took at the end of a turn, in bytes.
@@ -238,9 +272,16 @@ impl Counters {
         let done = self.work();
         self.turns += 1;
         self.longest_turn_micros = self.longest_turn_micros.max(micros(length));
+        self.turn_micros.note(&TURN_BOUNDS_MICROS, micros(length));
         self.most_turn_cpu_micros = self.most_turn_cpu_micros.max(micros(cpu));
         self.most_turn = self.most_turn.both(done.both(self.done_before, u64::wrapping_sub), u64::max);
         self.done_before = done;
+    }
+
+    /// A peer whose socket refuses bytes lacks so many.
+    pub(crate) fn note_lag(&mut self, lag: u64) {
+        self.peak_lag = self.peak_lag.max(lag);
+        self.lag_bytes.note(&LAG_BOUNDS_BYTES, lag);
     }
 
     /// All work so far.
@@ -274,6 +315,7 @@ impl Counters {
         vec![
             ("messages_in", self.messages_in),
             ("bytes_in", self.bytes_in),
+            ("posted", self.posted),
             ("deliveries", self.deliveries),
             ("skipped_messages", self.skipped_messages),
             ("reads", self.reads),
@@ -283,6 +325,7 @@ impl Counters {
             ("write_bytes", self.write_bytes),
             ("refused_writes", self.refused_writes),
             ("pings", self.pings),
+            ("heartbeats", self.heartbeats),
             ("held", self.held),
             ("deferred", self.deferred),
             ("turns", self.turns),
@@ -336,7 +379,7 @@ mod tests {
         }
         REFUSED_LABELS.into_iter().for_each(|label| counters.refuse(label));
         assert!(REFUSED_LABELS.iter().all(|label| counters.refused(label) == 1));
-        assert_eq!((counters.refused_total(), counters.disconnects_total()), (14, 15));
+        assert_eq!((counters.refused_total(), counters.disconnects_total()), (21, 16));
         let mut labels = Disconnect::ALL.map(Disconnect::label).to_vec();
         labels.sort_unstable();
         labels.dedup();
@@ -391,6 +434,14 @@ mod tests {
         }
         let line = counters.to_string();
         assert!(line.contains(" longest_turn_micros=900 most_turn_cpu_micros=6 "), "{line}");
+        assert_eq!((counters.turn_micros.sum(), counters.turn_micros.counts()[..7].to_vec()), (914, vec![3, 0, 0, 0, 0, 1, 0]));
+    }
+
+    #[test]
+    fn bounds_rise_and_the_limits_they_are_meant_for_are_among_them() {
+        assert!(TURN_BOUNDS_MICROS.is_sorted_by(|a, b| a < b) && LAG_BOUNDS_BYTES.is_sorted_by(|a, b| a < b));
+        let limits = crate::limits::Limits::default();
+        assert!([limits.soft_lag, limits.max_lag].iter().all(|lag| LAG_BOUNDS_BYTES.contains(&(*lag as u64))));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! not see the same serial again before four thousand million connections have come and gone, so an event, timer or
 //! list entry of a peer that has left finds nobody, and never the peer that took its slot.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 const _: () = assert!(usize::BITS >= 64, "an event carries a slot and a serial of 32 bits each");
 
@@ -33,6 +33,17 @@ impl fmt::Display for PeerId {
     }
 }
 
+impl FromStr for PeerId {
+    type Err = ();
+
+    /// The id that is written so, and in no other way.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (slot, serial) = text.split_once('.').ok_or(())?;
+        let id = Self { slot: slot.parse().map_err(drop)?, serial: serial.parse().map_err(drop)? };
+        if id.to_string() == text { Ok(id) } else { Err(()) }
+    }
+}
+
 impl fmt::Debug for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -49,5 +60,16 @@ mod tests {
             let id = PeerId { slot, serial };
             assert_eq!(PeerId::from_word(id.to_word()), id);
         }
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_written_and_in_no_other_way() {
+        for (slot, serial) in [(0, 0), (12, 3), (u32::MAX, u32::MAX)] {
+            let id = PeerId { slot, serial };
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        let table = ["", ".", "1", "1.", ".1", "+1.2", "1.+2", "01.2", "1.2.3", "1.2 ", "-1.2", "1.4294967296", "a.b"];
+        assert!(!table.is_empty());
+        table.iter().for_each(|text| assert_eq!(text.parse::<PeerId>(), Err(()), "{text}"));
     }
 }

@@ -17,8 +17,8 @@
 //! | 3 | `admin/` | the desk where operators and monitors ask; `wsrelayd status` |
 //! | 3 | `nginx/` `doctor/` `ask` | what stands in front: its configuration, printed and read; the examination of a machine; other programs, asked |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
-//! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
-//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
+//! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; what is asked for; tungstenite on a leash |
+//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `event_stream` `control` `slices` `counters` `histogram` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
 //! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
@@ -87,11 +87,13 @@ pub mod config;
 mod control;
 pub mod counters;
 pub mod doctor;
+mod event_stream;
 mod frame;
 #[cfg(any(test, feature = "simulation"))]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod handshake;
+pub mod histogram;
 pub mod id;
 pub mod limits;
 pub mod logging;

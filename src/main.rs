@@ -115,6 +115,7 @@ fn serve(
 ) -> Result<(), Failure> {
     logging::install(outlet, config.log, config.log_format);
     let mut server = Server::start(config, source, handed).map_err(Failure::Start)?;
+    server.watch_log(outlet.clone());
     let (peers, operators) = server.places().map_err(Failure::Run)?;
     outlet.say(&greeting(&peers, &operators));
     if let Some(lowered) = lowered {

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(HERE, "support"))
 from daemon import Tally  # noqa: E402
 
 MOST_LINES = 600
-CORE = """address id roster wheel backlog frame scanner counters token_bucket peer handshake channel pipe relay limits
+CORE = """address id roster wheel backlog frame scanner counters histogram token_bucket peer handshake channel pipe relay limits
     wire""".split()
 
 # The one thing here that is not ours, with the checksum that its files have in the package.

@@ -5,22 +5,30 @@
 //! and does the reading and writing through `Wire`; only `deliver` writes (law 2), only `bury` frees a slot. Promises
 //! that whatever visitors do costs the relay little: at most 16 of them, one request each, a head of at most 8 KiB, five
 //! seconds from accept to the end of the answer, one read and one write of at most 16 KiB for each in a turn, and
-//! nothing costly told more often than once a second. Leaves to others: sockets, and what the house has to tell
-//! (`House`).
+//! of what is costly to find out one thing in a turn, and none twice within a second. Leaves to others: sockets, and
+//! what the house has to tell and to do (`House`).
 //!
 //! | file | what |
 //! |---|---|
 //! | `visitor.rs` | one connection: its stages |
-//! | `request.rs` | what was asked, and who may not ask: pages of other sites, names that are rebound |
-//! | `answer.rs` | the table of pages; status, headers and body of every answer |
+//! | `request.rs` `query.rs` | what was asked, and who may not ask: pages of other sites, names that are rebound |
+//! | `answer.rs` `pages.rs` | the table of pages, and of files; status, headers and body of every answer |
+//! | `question.rs` | what is costly to find out, and what was found out of late |
 //! | `tally.rs` | each visitor's outcome, counted once; the work of a turn |
 //! | `rates.rs` | what happened per second, of late |
-//! | `status.rs` | the body of `/api/status` |
+//! | `chronicle.rs` | what happened to peers, of late: the body of `/api/log` |
+//! | `status.rs` `api.rs` `metrics.rs` | the bodies of `/api/status`; of `/api/channels` and `/api/peers`; of `/metrics` |
 //! | `client.rs` `overview.rs` | the other end: `wsrelayd status` |
 
 mod answer;
+pub mod api;
+mod chronicle;
 pub mod client;
+pub mod metrics;
 mod overview;
+mod pages;
+mod query;
+mod question;
 mod rates;
 mod request;
 pub mod status;
@@ -29,6 +37,8 @@ mod tally;
 mod tests;
 mod visitor;
 
+pub use chronicle::{Chronicle, Entry};
+pub use question::{Exposition, Question, Search};
 pub use rates::{Flow, PerSec, Rates};
 pub use tally::Tally;
 
@@ -44,6 +54,8 @@ use crate::{
     wire::{Heard, Wire},
 };
 use answer::{Answer, Page};
+use question::Findings;
+use request::{Asked, NOBODY};
 use tally::Refused;
 use visitor::{Stage, Visitor};
 
@@ -53,15 +65,15 @@ pub const MAX_VISITORS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What one read or write moves at most.
 const MAX_BYTES: usize = 16 << 10;
-/// For so long what was costly to find out is told again.
-const FRESH: Duration = Duration::from_secs(1);
 
-/// What the desk may tell of.
+/// What the desk may tell of, and have done.
 pub trait House {
     /// Whether it is about to close: no new peers.
     fn is_draining(&self) -> bool;
-    /// The body of `/api/status`. Asked at most once a second.
-    fn status(&self, desk: &Tally) -> String;
+    /// The answer to a question: the body, of the question's media type.
+    fn find_out(&self, question: &Question, desk: &Tally) -> String;
+    /// Sends a peer away, with a word for it. Says whether it was there.
+    fn dismiss(&mut self, id: PeerId, reason: &str) -> bool;
 }
 
 /// Where a connection came in.
@@ -79,13 +91,12 @@ pub enum Entrance {
 pub struct Desk<L> {
     roster: Roster<Visitor<L>>,
     tally: Tally,
-    /// The last status that was told, and when.
-    told: Option<(Instant, String)>,
+    findings: Findings,
 }
 
 impl<L> Default for Desk<L> {
     fn default() -> Self {
-        Self { roster: Roster::new(), tally: Tally::default(), told: None }
+        Self { roster: Roster::new(), tally: Tally::default(), findings: Findings::default() }
     }
 }
 
@@ -126,54 +137,62 @@ impl<L> Desk<L> {
     }
 
     /// hear: one read of each visitor who is owed one; who has asked gets an answer to be delivered.
-    pub fn hear(&mut self, now: Instant, wire: &mut impl Wire<L>, house: &impl House) {
+    pub fn hear(&mut self, now: Instant, wire: &mut impl Wire<L>, house: &mut impl House) {
         let owed = self.ids(Visitor::is_owed_a_read);
         self.tally.note_reads(owed.len());
-        for id in owed {
-            if let Some(asked) = self.read(id, wire) {
-                let answer = Answer { without_body: asked.head_only, ..self.answer(asked, now, house) };
-                self.roster.get_mut(id).into_iter().for_each(|visitor| visitor.tell(&answer));
-            }
-        }
+        owed.into_iter().for_each(|id| self.read(id, wire));
+        self.answer_all(now, house);
     }
 
-    /// One read. Answers with what was asked, when that is known now.
-    fn read(&mut self, id: PeerId, wire: &mut impl Wire<L>) -> Option<request::Asked> {
-        let visitor = self.roster.get_mut(id)?;
+    fn read(&mut self, id: PeerId, wire: &mut impl Wire<L>) {
+        let Some(visitor) = self.roster.get_mut(id) else { return };
         match wire.read(&mut visitor.link, MAX_BYTES) {
             Heard::Bytes { bytes, drained } => {
                 visitor.edge = !drained;
                 self.tally.read_bytes += bytes.len() as u64;
-                return visitor.hear(bytes);
+                visitor.hear(bytes);
             }
             Heard::WouldBlock => visitor.edge = false,
             Heard::End => visitor.leave(Refused::Abandoned, false, &mut self.tally),
             Heard::Failed(_) => visitor.leave(Refused::Abandoned, true, &mut self.tally),
         }
-        None
     }
 
-    fn answer(&mut self, asked: request::Asked, now: Instant, house: &impl House) -> Answer {
-        match asked.page {
-            Err(refused) => Answer::refusal(refused),
+    /// Who came first is answered first, for not all may get an answer in this turn.
+    fn answer_all(&mut self, now: Instant, house: &mut impl House) {
+        let waiting = self.roster.iter().filter_map(|(id, visitor)| {
+            visitor.asked().map(|asked| (visitor.deadline, id, asked.clone()))
+        });
+        let mut waiting = waiting.collect::<Vec<_>>();
+        waiting.sort_by_key(|(deadline, id, _)| (*deadline, *id));
+        for (_, id, asked) in waiting {
+            if let Some(answer) = self.answer(&asked, now, house)
+                && let Some(visitor) = self.roster.get_mut(id)
+            {
+                visitor.tell(answer);
+            }
+        }
+    }
+
+    /// Nothing, if the answer has to wait.
+    fn answer(&mut self, asked: &Asked, now: Instant, house: &mut impl House) -> Option<Answer> {
+        let answer = match &asked.page {
+            Err(denial) => Answer::refusal(*denial),
             Ok(Page::Alive) => Answer::text(200, "ok\n"),
             Ok(Page::Ready) => Answer::readiness(house.is_draining()),
-            Ok(Page::Status) => Answer::json(self.status(now, house)),
-        }
-    }
-
-    fn status(&mut self, now: Instant, house: &impl House) -> String {
-        let is_fresh = |then: Instant| now.saturating_duration_since(then) < FRESH;
-        if let Some((_, body)) = self.told.as_ref().filter(|(then, _)| is_fresh(*then)) {
-            return body.clone();
-        }
-        let body = house.status(&self.tally);
-        self.told = Some((now, body.clone()));
-        body
+            Ok(Page::File { file, is_known }) => Answer::file(file, *is_known),
+            Ok(Page::Costly(question)) => {
+                Answer::found(question, self.findings.answer(question, now, house, &self.tally)?)
+            }
+            Ok(Page::Dismissal { id, reason }) if house.dismiss(*id, reason) => Answer::dismissed(*id),
+            Ok(Page::Dismissal { .. }) => Answer::refusal(NOBODY),
+        };
+        Some(Answer { without_body: asked.head_only || answer.without_body, ..answer })
     }
 
     /// expire: whose time is over is cut.
     pub fn expire(&mut self, now: Instant) {
+        self.findings.forget(now);
         for id in self.ids(|visitor| visitor.deadline <= now) {
             if let Some(visitor) = self.roster.get_mut(id) {
                 // Who was told all and does not hang up is left to the kernel, with what it has yet to send.
@@ -226,7 +245,10 @@ impl<L> Desk<L> {
 
     /// When `expire` is wanted next at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.roster.iter().map(|(_, visitor)| visitor.deadline).min()
+        let patience = self.roster.iter().map(|(_, visitor)| visitor.deadline).min();
+        let is_awaited = self.roster.iter().any(|(_, visitor)| visitor.asked().is_some());
+        let opening = self.findings.opens_at().filter(|_| is_awaited);
+        patience.into_iter().chain(opening).min()
     }
 
     /// Visitors who are there.

@@ -1,9 +1,9 @@
-//! What happened per second, of late.
+//! What happened per second, of late, and how long turns took.
 //!
 //! Owns a dozen samples of a few counters, taken at the beginning of turns and at most once a second: nobody is woken
 //! for them. Counters change in turns and nowhere else, so a sample says from which turn to which they stood so; what
 //! they were at a time in a gap without turns is known exactly. Promises: a rate is that of the last ten seconds, of up
-//! to a second more where turns are dense, and of the time since the start before that.
+//! to a second more where turns are dense, and of the time since the start before that; and so are the turns.
 
 use crate::counters::Counters;
 use std::{
@@ -29,9 +29,13 @@ pub struct Flow {
     pub bytes_out: u64,
     /// Connections.
     pub opened: u64,
+    /// Turns.
+    pub turns: u64,
+    /// How long all of them took.
+    pub turn_micros: u64,
 }
 
-/// How much of each per second.
+/// How much of each per second; and of turns, how long they took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PerSec {
     /// Messages accepted from peers.
@@ -44,15 +48,19 @@ pub struct PerSec {
     pub bytes_out: f64,
     /// Connections.
     pub opened: f64,
+    /// The longest turn.
+    pub longest_turn_micros: u64,
+    /// All turns, on the average.
+    pub mean_turn_micros: f64,
 }
 
 impl Flow {
     /// Those of the relay's counters.
     pub fn of(counters: &Counters) -> Self {
         let Counters {
-            messages_in, deliveries, read_bytes: bytes_in, write_bytes: bytes_out, opened, ..
+            messages_in, deliveries, read_bytes: bytes_in, write_bytes: bytes_out, opened, turns, ..
         } = *counters;
-        Self { messages_in, deliveries, bytes_in, bytes_out, opened }
+        Self { messages_in, deliveries, bytes_in, bytes_out, opened, turns, turn_micros: counters.turn_micros.sum() }
     }
 }
 
@@ -62,6 +70,8 @@ struct Sample {
     since: Instant,
     until: Instant,
     flow: Flow,
+    /// The longest turn after the sample before, up to the one at `since`.
+    longest_turn_micros: u64,
 }
 
 /// The samples.
@@ -71,20 +81,27 @@ pub struct Rates {
     samples: VecDeque<Sample>,
     /// The turn before this one.
     turn: Instant,
+    /// How long all turns before that took.
+    turn_micros: u64,
+    /// The longest turn since the last sample.
+    longest_turn_micros: u64,
 }
 
 impl Rates {
     /// Nothing has happened before `now`.
     pub fn new(now: Instant) -> Self {
-        let start = Sample { since: now, until: now, flow: Flow::default() };
-        Self { samples: VecDeque::from([start]), turn: now }
+        let start = Sample { since: now, until: now, flow: Flow::default(), longest_turn_micros: 0 };
+        Self { samples: VecDeque::from([start]), turn: now, turn_micros: 0, longest_turn_micros: 0 }
     }
 
     /// A turn begins.
     pub fn note(&mut self, now: Instant, flow: Flow) {
         let since = std::mem::replace(&mut self.turn, now);
+        let before = std::mem::replace(&mut self.turn_micros, flow.turn_micros);
+        self.longest_turn_micros = self.longest_turn_micros.max(flow.turn_micros.saturating_sub(before));
         if self.samples.back().is_none_or(|last| now.saturating_duration_since(last.until) >= STEP) {
-            self.samples.push_back(Sample { since, until: now, flow });
+            let longest_turn_micros = std::mem::take(&mut self.longest_turn_micros);
+            self.samples.push_back(Sample { since, until: now, flow, longest_turn_micros });
         }
         let is_past = |sample: &Sample| now.saturating_duration_since(sample.since) >= WINDOW;
         while self.samples.get(1).is_some_and(is_past) {
@@ -100,14 +117,22 @@ impl Rates {
         let span = now.saturating_duration_since(begin).max(STEP).as_secs_f64();
         // A rate of many millions may be off by one.
         #[allow(clippy::cast_precision_loss)]
-        let rate = |of: fn(&Flow) -> u64| of(&flow).saturating_sub(of(&first.flow)) as f64 / span;
+        let grown = |of: fn(&Flow) -> u64| of(&flow).saturating_sub(of(&first.flow)) as f64;
         PerSec {
-            messages_in: rate(|flow| flow.messages_in),
-            deliveries: rate(|flow| flow.deliveries),
-            bytes_in: rate(|flow| flow.bytes_in),
-            bytes_out: rate(|flow| flow.bytes_out),
-            opened: rate(|flow| flow.opened),
+            messages_in: grown(|flow| flow.messages_in) / span,
+            deliveries: grown(|flow| flow.deliveries) / span,
+            bytes_in: grown(|flow| flow.bytes_in) / span,
+            bytes_out: grown(|flow| flow.bytes_out) / span,
+            opened: grown(|flow| flow.opened) / span,
+            longest_turn_micros: self.longest_turn(),
+            mean_turn_micros: grown(|flow| flow.turn_micros) / grown(|flow| flow.turns).max(1.0),
         }
+    }
+
+    /// What the first sample says is of before the window.
+    fn longest_turn(&self) -> u64 {
+        let sampled = self.samples.iter().skip(1).map(|sample| sample.longest_turn_micros);
+        sampled.fold(self.longest_turn_micros, u64::max)
     }
 }
 
@@ -165,6 +190,41 @@ mod tests {
                 rates.per_sec(now, flow(1500)).messages_in,
                 wanted + 500.0 / secs.min(10) as f64
             ));
+        }
+    }
+
+    #[test]
+    fn a_long_turn_is_remembered_for_ten_seconds_and_the_mean_is_of_as_many() {
+        let (mut rates, start) = start();
+        let (mut turns, mut turn_micros) = (0, 0);
+        // A turn in each tenth of a second: 100 µs, and once, after three seconds, 9000.
+        for tenth in 1..=200_u32 {
+            let now = start + SECOND / 10 * tenth;
+            rates.note(now, Flow { turns, turn_micros, ..Flow::default() });
+            let found = rates.per_sec(now, Flow { turns, turn_micros, ..Flow::default() });
+            let expected = if (32..=130).contains(&tenth) { 9000 } else { 100 };
+            // The long one goes with its sample, which is a second long.
+            let is_near_its_end = (130..=142).contains(&tenth);
+            let is_right = found.longest_turn_micros == if turns == 0 { 0 } else { expected };
+            assert!(is_right || is_near_its_end, "{found:?} at {tenth} tenths");
+            let mean = found.mean_turn_micros;
+            let is_sane = if found.longest_turn_micros == 9000 { (150.0..400.0).contains(&mean) } else { mean <= 100.0 };
+            assert!(is_sane || is_near_its_end, "{found:?} at {tenth} tenths");
+            turns += 1;
+            turn_micros += if tenth == 31 { 9000 } else { 100 };
+        }
+    }
+
+    #[test]
+    fn a_long_turn_before_a_long_rest_is_over() {
+        let (mut rates, start) = start();
+        rates.note(start, Flow::default());
+        let after = Flow { turns: 1, turn_micros: 5000, ..Flow::default() };
+        for (secs, wanted) in [(9, 5000), (60, 0)] {
+            let mut rates = Rates { samples: rates.samples.clone(), ..rates };
+            rates.note(start + SECOND * secs, after);
+            let found = rates.per_sec(start + SECOND * secs, after).longest_turn_micros;
+            assert_eq!(found, wanted, "after {secs} s");
         }
     }
 

@@ -1,23 +1,29 @@
 //! What a visitor asks: bytes of a head in, a page or a refusal out.
 //!
 //! Reads heads as the handshake does, each byte once and strictly. Promises that the verdict depends on the bytes and
-//! not on how they were cut into reads, and that no page of a foreign site gets an answer through somebody's browser: a
-//! request with an `Origin` is refused, and over TCP a `Host` must be an address or `localhost`, since a name that is
-//! rebound to this machine (DNS rebinding) is none. Leaves to others: what the pages say.
+//! not on how they were cut into reads; that only DELETE changes anything; and that no page of a foreign site gets an
+//! answer through somebody's browser. Over TCP a `Host` must be an address or `localhost`, since a name that is rebound
+//! to this machine (DNS rebinding) is none; and an `Origin`, where there is one, must be the same address. Leaves to
+//! others: what the pages say.
 
 use super::{
     Entrance,
     answer::{self, Page},
+    query,
+    question::{Exposition, Question},
     tally::Refused,
 };
-use crate::handshake::{
-    Fields, Name, Refusal,
-    head::{Head, MAX_HEADERS, RequestLine},
+use crate::{
+    handshake::{
+        Fields, Name, Refusal,
+        head::{Head, MAX_HEADERS, RequestLine},
+    },
+    id::PeerId,
 };
 use core::net::{IpAddr, Ipv6Addr};
 
 /// What was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) page: Result<Page, Denial>,
     /// The method was HEAD.
@@ -30,14 +36,17 @@ pub(super) struct Denial {
     pub(super) status: u16,
     pub(super) why: Refused,
     pub(super) line: &'static str,
+    /// Header lines that belong to it.
+    pub(super) fields: &'static str,
 }
 
-const fn denial(status: u16, why: Refused, line: &'static str) -> Denial {
-    Denial { status, why, line }
+pub(super) const fn denial(status: u16, why: Refused, line: &'static str) -> Denial {
+    Denial { status, why, line, fields: "" }
 }
 
 const MALFORMED: Denial = denial(400, Refused::BadRequest, "This is not a proper HTTP/1.1 request.");
 const TARGET: Denial = denial(400, Refused::BadRequest, "The target of the request is to be a path.");
+const BODY: Denial = denial(400, Refused::BadRequest, "Nothing is to be sent along with a DELETE.");
 const LARGE: Denial =
     denial(431, Refused::HeadTooLarge, "The request head is too large: at most 8 KiB and 64 header lines.");
 const LONG: Denial = denial(
@@ -46,7 +55,14 @@ const LONG: Denial = denial(
     "The request line is too long: at most 4 KiB, and the paths are short.",
 );
 const VERSION: Denial = denial(505, Refused::BadRequest, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
-const METHOD: Denial = denial(405, Refused::Method, "Nothing can be changed here: use GET or HEAD.");
+const METHOD: Denial = Denial {
+    fields: "Allow: GET, HEAD\r\n",
+    ..denial(405, Refused::Method, "Nothing can be changed here: use GET or HEAD.")
+};
+const METHOD_OF_PEER: Denial = Denial {
+    fields: "Allow: DELETE\r\n",
+    ..denial(405, Refused::Method, "A peer can be closed, with DELETE; /api/peers tells of all of them.")
+};
 const NO_HOST: Denial = denial(400, Refused::BadRequest, "The request needs one Host, and not more.");
 const HOST: Denial = denial(
     421,
@@ -57,9 +73,17 @@ const HOST: Denial = denial(
 const ORIGIN: Denial = denial(
     403,
     Refused::Origin,
-    "This request has an Origin: a page in a browser sent it, and nothing here is for pages of other sites.",
+    "This request has an Origin that is not the address in its Host: a page of another site sent it, and nothing here \
+     is for those. A proxy that lets nobody through but operators takes it out: proxy_set_header Origin \"\";",
 );
 const NOT_FOUND: Denial = denial(404, Refused::NotFound, answer::ROUTES_LINE);
+/// For a peer that is not there.
+pub(super) const NOBODY: Denial = denial(404, Refused::NotFound, "There is no such peer (any more).");
+const NO_PEER: Denial =
+    denial(404, Refused::NotFound, "The name of a peer is two numbers and a dot, as in /api/peers/12.3.");
+
+/// Peers by name.
+const PEERS: &[u8] = b"/api/peers/";
 
 /// Takes the next bytes; answers when the head is complete, or can never become one.
 pub(super) fn receive(head: &mut Head, bytes: &[u8], entrance: Entrance) -> Option<Asked> {
@@ -84,18 +108,26 @@ fn find(line: &RequestLine<'_>, rest: &[u8], entrance: Entrance) -> Result<Page,
     if line.version != b"HTTP/1.1" && !is_old {
         return Err(VERSION);
     }
-    if line.method != b"GET" && line.method != b"HEAD" {
-        return Err(METHOD);
-    }
+    let mut parts = line.target.splitn(2, |&byte| byte == b'?');
+    let path = parts.next().filter(|path| path.starts_with(b"/")).ok_or(TARGET)?;
+    let query = parts.next().unwrap_or_default();
+    let name = path.strip_prefix(PEERS);
+    check_method(line.method, name.is_some())?;
     if entrance == Entrance::Tcp {
         check_host(&fields, is_old)?;
     }
-    if fields.has(Name::Origin) {
-        return Err(ORIGIN);
+    check_origin(&fields)?;
+    match name {
+        Some(name) => dismissal(name, query, &fields),
+        None => page(path, query, &fields),
     }
-    match line.target.split(|&byte| byte == b'?').next() {
-        Some(path @ [b'/', ..]) => answer::page(path).ok_or(NOT_FOUND),
-        _ => Err(TARGET),
+}
+
+fn check_method(method: &[u8], is_of_peer: bool) -> Result<(), Denial> {
+    match (method, is_of_peer) {
+        (b"DELETE", true) | (b"GET" | b"HEAD", false) => Ok(()),
+        (_, true) => Err(METHOD_OF_PEER),
+        (_, false) => Err(METHOD),
     }
 }
 
@@ -107,6 +139,20 @@ fn check_host(fields: &Fields<'_>, is_old: bool) -> Result<(), Denial> {
         None if is_old && !fields.has(Name::Host) => Ok(()),
         None => Err(NO_HOST),
     }
+}
+
+/// A page may ask that came from where it asks. Not even then under a name, whatever the entrance: behind a proxy that
+/// passes the `Host` on, a page under a rebound name looks the same.
+fn check_origin(fields: &Fields<'_>) -> Result<(), Denial> {
+    if !fields.has(Name::Origin) {
+        return Ok(());
+    }
+    let authority = |origin: &[u8]| {
+        origin.strip_prefix(b"http://").or(origin.strip_prefix(b"https://")).map(<[u8]>::to_ascii_lowercase)
+    };
+    let origin = fields.only(Name::Origin).and_then(authority);
+    let host = fields.only(Name::Host).filter(|host| is_address(host)).map(<[u8]>::to_ascii_lowercase);
+    if origin.is_some() && origin == host { Ok(()) } else { Err(ORIGIN) }
 }
 
 /// An IP address or `localhost`, with a port or without.
@@ -124,6 +170,45 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
+/// The page at `path`, with all that its answer depends on.
+fn page(path: &[u8], query: &[u8], fields: &Fields<'_>) -> Result<Page, Denial> {
+    let page = answer::page(path).ok_or(NOT_FOUND)?;
+    Ok(match page {
+        Page::Costly(Question::Peers(_)) => Page::Costly(Question::Peers(query::search(query)?)),
+        Page::Costly(Question::Metrics(_)) => Page::Costly(Question::Metrics(exposition(fields))),
+        Page::File { file, .. } => Page::File { file, is_known: file.is_known(fields) },
+        page => page,
+    })
+}
+
+fn dismissal(name: &[u8], query: &[u8], fields: &Fields<'_>) -> Result<Page, Denial> {
+    let is_empty = |length: &[u8]| length == b"0";
+    if fields.has(Name::TransferEncoding) || !fields.all(Name::ContentLength).all(is_empty) {
+        return Err(BODY);
+    }
+    let id = str::from_utf8(name).ok().and_then(|name| name.parse::<PeerId>().ok()).ok_or(NO_PEER)?;
+    Ok(Page::Dismissal { id, reason: query::reason(query)? })
+}
+
+/// OpenMetrics for who would rather have that, or as gladly; else what everybody reads.
+fn exposition(fields: &Fields<'_>) -> Exposition {
+    let new = liking(fields, b"application/openmetrics-text");
+    let is_asked_for = new > 0 && new >= liking(fields, b"text/plain");
+    if is_asked_for { Exposition::OpenMetrics } else { Exposition::Plain }
+}
+
+/// How much a media type is liked that stands in `Accept` by its name, in thousandths (RFC 9110 12.4.2).
+fn liking(fields: &Fields<'_>, media: &[u8]) -> u32 {
+    let weight = |item: &[u8]| {
+        let mut parts = item.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let is_it = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(media));
+        let weight = parts.find_map(|part| part.strip_prefix(b"q=").or(part.strip_prefix(b"Q=")));
+        is_it.then(|| weight.map_or(Some(1.0), |weight| str::from_utf8(weight).ok()?.parse::<f32>().ok()))?
+    };
+    let weights = fields.items(Name::Accept).filter_map(weight);
+    weights.map(|weight| (weight.clamp(0.0, 1.0) * 1000.0) as u32).max().unwrap_or(0)
+}
+
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -136,83 +221,5 @@ impl From<Refusal> for Denial {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(request: &str, entrance: Entrance) -> Asked {
-        receive(&mut Head::default(), request.as_bytes(), entrance).expect("a whole head")
-    }
-
-    fn status(request: &str, entrance: Entrance) -> u16 {
-        asked(request, entrance).page.err().map_or(200, |denial| denial.status)
-    }
-
-    #[test]
-    fn each_request_has_its_page_or_its_status() {
-        let table = [
-            ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
-            ("GET /readyz?full HTTP/1.1\r\nHost: [::1]:9311\r\n\r\n", 200),
-            ("HEAD /api/status HTTP/1.1\r\nHost: localhost:9311\r\n\r\n", 200),
-            ("GET /healthz HTTP/1.0\r\n\r\n", 200),
-            ("GET /healthz HTTP/1.0\r\nHost: evil.example\r\n\r\n", 421),
-            ("GET /healthz HTTP/1.1\r\n\r\n", 400),
-            ("GET /healthz HTTP/1.1\r\nHost: ::1\r\nHost: ::1\r\n\r\n", 400),
-            ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: null\r\n\r\n", 403),
-            ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
-            ("GET /healthz/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
-            ("GET http://127.0.0.1/healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400),
-            ("POST /api/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405),
-            ("get /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405),
-            ("GET /healthz HTTP/2.0\r\nHost: 127.0.0.1\r\n\r\n", 505),
-            ("GET /healthz\r\n\r\n", 505),
-            ("GET /healthz HTTP/1.1\nHost: 127.0.0.1\n\n", 400),
-            ("\x16\x03\x01", 400),
-        ];
-        assert!(!table.is_empty());
-        for (request, wanted) in table {
-            assert_eq!(status(request, Entrance::Tcp), wanted, "{request:?}");
-        }
-    }
-
-    #[test]
-    fn over_tcp_a_host_is_an_address_and_over_a_unix_socket_anything() {
-        let good = ["127.0.0.1", "127.0.0.1:0", "10.1.2.3:65535", "[::]", "[fe80::1]:80", "LocalHost:1"];
-        let bad = [
-            "",
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost.evil.example",
-            "127.0.0.1:",
-            "127.0.0.1:65536",
-            "127.0.0.1:+1",
-            "localhost:80:80",
-            "::1",
-            "[::1",
-            "[::1]x",
-            "[127.0.0.1]",
-            "[::1]:",
-            "127.1",
-            "0x7f.0.0.1",
-            "localhost, evil.example",
-            "evil@127.0.0.1",
-        ];
-        assert!(!good.is_empty() && !bad.is_empty());
-        let rows = good.map(|host| (host, 200)).into_iter().chain(bad.map(|host| (host, 421)));
-        for (host, wanted) in rows {
-            let request = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n");
-            assert_eq!(status(&request, Entrance::Tcp), wanted, "{host:?}");
-            assert_eq!(status(&request, Entrance::Unix), 200, "{host:?}");
-        }
-        assert_eq!(status("GET /healthz HTTP/1.1\r\n\r\n", Entrance::Unix), 200);
-    }
-
-    #[test]
-    fn heads_have_a_limit() {
-        let request =
-            |n: usize| format!("GET /healthz HTTP/1.1\r\nHost: [::1]\r\nA: {}\r\n\r\n", "a".repeat(n));
-        let spare = (8 << 10) - request(0).len();
-        assert_eq!(status(&request(spare), Entrance::Tcp), 200);
-        assert_eq!(status(&request(spare + 1), Entrance::Tcp), 431);
-        assert_eq!(status(&format!("GET /{}", "a".repeat(5000)), Entrance::Tcp), 414);
-    }
-}
+#[path = "request_tests.rs"]
+mod tests;

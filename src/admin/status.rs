@@ -1,11 +1,12 @@
 //! The body of `/api/status`: the relay's state and counters as one JSON object.
 //!
-//! Owns the names of the fields, which the README explains. Everything in it is a number, or a word of our own: nothing
+//! Owns the names of the fields, which the README explains. Everything in it is a number, or a word of the house: nothing
 //! that a peer sent. Walks over all peers, so it is not made for every question.
 
 use super::{rates, tally::Tally};
 use crate::{
     counters::{Disconnect, REFUSED_LABELS},
+    limits::{Heartbeat, Limits},
     relay::Relay,
 };
 use serde_json::{Map, Value, json};
@@ -30,6 +31,10 @@ pub struct Circumstances<'c> {
     pub accept_troubles: (u64, u64),
     /// Reloads of the configuration that were applied, and that failed.
     pub reloads: (u64, u64),
+    /// Lines of the log that nobody will see.
+    pub log_dropped: u64,
+    /// Where peers are heard.
+    pub listen: &'c [String],
     /// The desk's own counters.
     pub desk: &'c Tally,
 }
@@ -49,6 +54,7 @@ pub fn body<L>(relay: &Relay<L>, of: &Circumstances<'_>) -> String {
         "pid": of.pid,
         "started_at": humantime::format_rfc3339_seconds(of.started_at.max(SystemTime::UNIX_EPOCH)).to_string(),
         "uptime_secs": of.uptime.as_secs(),
+        "relay": relay_of(limits, of.listen),
         "peers": relay.peers(),
         "max_connections": limits.max_connections,
         "handshaking": relay.handshaking(),
@@ -61,7 +67,7 @@ pub fn body<L>(relay: &Relay<L>, of: &Circumstances<'_>) -> String {
         "inflight_bytes": relay.inflight_bytes(),
         "max_inflight_bytes": limits.max_inflight_read,
         "rates": rates_of(&of.rates),
-        "totals": mapping(joined.into_iter().chain(counters.totals())),
+        "totals": mapping(joined.into_iter().chain(counters.totals()).chain([("log_dropped", of.log_dropped)])),
         "refused": mapping(refused),
         "disconnects": mapping(disconnects),
         "accept_errors": accept_errors,
@@ -73,8 +79,22 @@ pub fn body<L>(relay: &Relay<L>, of: &Circumstances<'_>) -> String {
     format!("{value:#}\n")
 }
 
+/// How it is set up, for a page that wants to connect.
+fn relay_of(limits: &Limits, listen: &[String]) -> Value {
+    let heartbeat = limits.heartbeat.as_ref();
+    json!({
+        "listen": listen,
+        "echo": limits.echo,
+        "http_publish": limits.http_publish,
+        "event_stream": limits.event_stream,
+        "heartbeat": heartbeat.map(|Heartbeat { request, reply }| json!({ "request": request, "reply": reply })),
+        "max_message": limits.max_message,
+        "ping_interval_secs": limits.ping_interval.as_secs_f64(),
+    })
+}
+
 fn rates_of(rates: &PerSec) -> Value {
-    let PerSec { messages_in, deliveries, bytes_in, bytes_out, opened } = *rates;
+    let PerSec { messages_in, deliveries, bytes_in, bytes_out, opened, longest_turn_micros, mean_turn_micros } = *rates;
     let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
     json!({
         "window_secs": rates::WINDOW.as_secs(),
@@ -83,6 +103,8 @@ fn rates_of(rates: &PerSec) -> Value {
         "bytes_in": tenths(bytes_in),
         "bytes_out": tenths(bytes_out),
         "opened": tenths(opened),
+        "longest_turn_micros": longest_turn_micros,
+        "mean_turn_micros": tenths(mean_turn_micros),
     })
 }
 
@@ -93,19 +115,23 @@ fn mapping(numbers: impl Iterator<Item = (&'static str, u64)>) -> Map<String, Va
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
+
 
     #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
     fn told(draining: bool) -> Value {
-        let relay = Relay::<()>::new(Limits::default(), 1, std::time::Instant::now());
+        let heartbeat = Some(Heartbeat { request: "ping".into(), reply: "\"pong\"".into() });
+        let limits = Limits { heartbeat, echo: true, ..Limits::default() };
+        let relay = Relay::<()>::new(limits, 1, std::time::Instant::now());
         let circumstances = Circumstances {
             draining,
             pid: 7,
             started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
             uptime: Duration::from_millis(3999),
-            rates: PerSec { deliveries: 0.26, ..PerSec::default() },
+            rates: PerSec { deliveries: 0.26, longest_turn_micros: 9, mean_turn_micros: 2.04, ..PerSec::default() },
             accept_troubles: (1, 2),
             reloads: (3, 4),
+            log_dropped: 5,
+            listen: &["127.0.0.1:9310".to_owned(), "unix:/a".to_owned()],
             desk: &Tally::default(),
         };
         serde_json::from_str(&body(&relay, &circumstances)).unwrap()
@@ -120,6 +146,17 @@ mod tests {
             ("/started_at", json!("2023-11-14T22:13:20Z")),
             ("/uptime_secs", json!(3)),
             ("/rates/deliveries", json!(0.3)),
+            ("/rates/longest_turn_micros", json!(9)),
+            ("/rates/mean_turn_micros", json!(2.0)),
+            ("/totals/log_dropped", json!(5)),
+            ("/totals/posted", json!(0)),
+            ("/relay/listen", json!(["127.0.0.1:9310", "unix:/a"])),
+            ("/relay/echo", json!(true)),
+            ("/relay/http_publish", json!(false)),
+            ("/relay/event_stream", json!(false)),
+            ("/relay/heartbeat", json!({ "request": "ping", "reply": "\"pong\"" })),
+            ("/relay/max_message", json!(65536)),
+            ("/relay/ping_interval_secs", json!(25.0)),
             ("/accept_errors", json!(1)),
             ("/accept_pauses", json!(2)),
             ("/reloads_ok", json!(3)),
@@ -141,7 +178,7 @@ mod tests {
         let (_, section) = readme.split_once("Fields of `/api/status`").unwrap();
         let value = told(false);
         let names = |path: &str| value.pointer(path).unwrap().as_object().unwrap().keys().collect::<Vec<_>>();
-        let fields = [names(""), names("/rates"), names("/admin/refused")].concat();
+        let fields = [names(""), names("/rates"), names("/relay"), names("/admin/refused")].concat();
         assert!(fields.len() > 30, "{fields:?}");
         fields
             .iter()

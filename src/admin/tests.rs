@@ -72,22 +72,31 @@ impl Wire<Link> for Ends {
     }
 }
 
-/// A house that counts how often it is asked.
+/// A house that counts how often it is asked, and has one peer.
 #[derive(Default)]
 struct Inn {
     draining: bool,
     body: String,
     asked: Cell<u32>,
+    /// Who was sent away, and what it was told.
+    dismissed: Vec<(PeerId, String)>,
 }
+
+const PEER: PeerId = PeerId { slot: 12, serial: 3 };
 
 impl House for Inn {
     fn is_draining(&self) -> bool {
         self.draining
     }
 
-    fn status(&self, _: &Tally) -> String {
+    fn find_out(&self, _: &Question, _: &Tally) -> String {
         self.asked.set(self.asked.get() + 1);
         self.body.clone()
+    }
+
+    fn dismiss(&mut self, id: PeerId, reason: &str) -> bool {
+        self.dismissed.push((id, reason.to_owned()));
+        id == PEER
     }
 }
 
@@ -192,7 +201,7 @@ fn each_page_is_told_and_the_connection_ends_in_peace() {
         (STATUS, false, "HTTP/1.1 200 OK\r\n", "\r\n\r\n{\"a\":1}\n"),
         ("HEAD /api/status HTTP/1.0\r\n\r\n", false, "HTTP/1.1 200 OK\r\n", "\r\nContent-Length: 8\r\n\r\n"),
         ("POST /healthz HTTP/1.0\r\n\r\n", false, "HTTP/1.1 405 Method Not Allowed\r\n", "\n"),
-        ("GET /nothing HTTP/1.0\r\n\r\n", false, "HTTP/1.1 404 Not Found\r\n", "/api/status (JSON).\n"),
+        ("GET /nothing HTTP/1.0\r\n\r\n", false, "HTTP/1.1 404 Not Found\r\n", "/api/log (JSON).\n"),
     ];
     assert!(!table.is_empty());
     for (request, draining, head, tail) in table {
@@ -333,6 +342,71 @@ fn whoever_is_left_is_cut_when_the_house_closes() {
     assert_eq!((scene.desk.tally().answered, count(&scene, "admin_abandoned")), (1, 1));
 }
 
+/// The house is asked for one thing at a time, and others wait for it, in the order in which they came.
+#[test]
+fn of_what_is_costly_one_thing_is_found_out_at_a_time() {
+    let (mut scene, start) = (scene(), now());
+    let millis = Duration::from_millis;
+    let early = scene.enter(start);
+    let mut ids: Vec<_> = (1..5).map(|n| scene.enter(start + millis(n))).collect();
+    scene.end(early);
+    scene.settle(start);
+    ids.push(scene.enter(start + millis(5)));
+    assert_eq!(ids[4].slot, early.slot, "the last to come stands in the first slot");
+    let paths = ["/api/channels", "/api/peers?limit=2", "/api/log", "/metrics", "/api/status"];
+    for (id, path) in ids.iter().zip(paths) {
+        scene.say(*id, format!("GET {path} HTTP/1.1\r\nHost: [::1]\r\n\r\n").as_bytes());
+    }
+    for told in 1..=ids.len() {
+        let turn = start + millis(10 + 20 * (told as u64 - 1));
+        scene.settle(turn);
+        let lengths: Vec<_> = ids.iter().map(|id| scene.told(*id).len()).collect();
+        assert!(lengths.iter().enumerate().all(|(nth, len)| (*len > 0) == (nth < told)), "{told}: {lengths:?}");
+        assert_eq!(scene.inn.asked.get() as usize, told);
+        if told < ids.len() {
+            assert_eq!(scene.desk.next_deadline(), Some(turn + millis(20)), "who waits is not forgotten");
+        }
+    }
+    let again = scene.visit(&[STATUS.as_bytes()], start + millis(91));
+    assert!(again.ends_with("{\"a\":1}\n") && scene.inn.asked.get() == 5, "what is known is told at once");
+}
+
+#[test]
+fn a_peer_is_sent_away_once_for_each_request_and_a_stranger_is_not_there() {
+    let mut scene = scene();
+    let ask = |scene: &mut Scene, line: &str| {
+        scene.visit(&[format!("{line} HTTP/1.1\r\nHost: [::1]\r\n\r\n").as_bytes()], now())
+    };
+    let told = ask(&mut scene, "DELETE /api/peers/12.3?reason=too%20loud");
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with("\r\n\r\n{\"dismissed\":\"12.3\"}\n"), "{told}");
+    let told = ask(&mut scene, "DELETE /api/peers/12.4");
+    assert!(told.starts_with("HTTP/1.1 404 Not Found\r\n") && told.ends_with("no such peer (any more).\n"), "{told}");
+    let told = ask(&mut scene, "GET /api/peers/12.3");
+    assert!(told.starts_with("HTTP/1.1 405 ") && told.contains("\r\nAllow: DELETE\r\n"), "{told}");
+    let other = PeerId { slot: 12, serial: 4 };
+    assert_eq!(scene.inn.dismissed, [(PEER, "too loud".to_owned()), (other, "operator".to_owned())]);
+    assert_eq!((scene.desk.tally().answered, count(&scene, "admin_not_found"), count(&scene, "admin_method")), (1, 1, 1));
+    assert_eq!(scene.inn.asked.get(), 0);
+}
+
+#[test]
+fn a_file_leaves_whole_or_not_at_all_if_it_is_known() {
+    let mut scene = scene();
+    let ask = |scene: &mut Scene, method: &str, known: &str| {
+        let request = format!("{method} / HTTP/1.1\r\nHost: [::1]\r\nIf-None-Match: {known}\r\n\r\n");
+        scene.visit(&[request.as_bytes()], now())
+    };
+    let whole = ask(&mut scene, "GET", "\"\"");
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, include_str!("pages/console.html"));
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    assert_eq!(field("Content-Type: "), "text/html; charset=utf-8");
+    assert_eq!((field("Cache-Control: "), field("Referrer-Policy: ")), ("no-cache", "no-referrer"));
+    assert_eq!(ask(&mut scene, "HEAD", "\"\""), format!("{head}\r\n\r\n"));
+    let known = ask(&mut scene, "GET", field("ETag: "));
+    assert_eq!(known, format!("{head}\r\n\r\n").replacen("200 OK", "304 Not Modified", 1));
+}
+
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         STATUS,
@@ -342,6 +416,10 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         "POST /healthz HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 4\r\n\r\nbody",
         "GET /healthz HTTP/1.1\r\nHost: [::1]\r\nOrigin: http://evil.example\r\n\r\n",
         "GET http://[::1]/ HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1]\r\nIf-None-Match: *\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: [::1]\r\nAccept: application/openmetrics-text;q=0.5\r\n\r\n",
+        "GET /api/peers?channel=%2Fa&tag=1f&limit=9 HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        "DELETE /api/peers/12.3?reason=a%20b HTTP/1.1\r\nHost: [::1]\r\nOrigin: http://[::1]\r\n\r\n",
     ]);
     let flips = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
     let mutated = (known, flips).prop_map(|(known, flips)| {
@@ -438,6 +516,7 @@ proptest! {
             let link = &visitor.link;
             match &visitor.stage {
                 Stage::Told { .. } => prop_assert_eq!(link.room, Some(0), "an answer waits although there is room"),
+                Stage::Waiting(_) => prop_assert!(scene.desk.findings.opens_at() > Some(now), "nobody is told"),
                 _ => prop_assert!(link.input.is_empty() && !link.ended && !link.broken, "something waits unread"),
             }
         }

@@ -6,7 +6,7 @@
 
 use super::{
     Entrance,
-    answer::Answer,
+    answer::{Answer, Body},
     request::{self, Asked},
     tally::{Outcome, Refused, Tally},
 };
@@ -37,8 +37,10 @@ pub(super) struct Visitor<L> {
 pub(super) enum Stage {
     /// The request head has not come whole.
     Asking(Head),
+    /// What was asked is not answered yet.
+    Waiting(Asked),
     /// The answer has not left whole.
-    Told { bytes: Vec<u8>, sent: usize, outcome: Outcome },
+    Told { head: String, body: Body, sent: usize, outcome: Outcome },
     /// Our side is ended; the visitor's end is still to be heard.
     Leaving { discarded: usize },
     /// To be buried.
@@ -60,39 +62,59 @@ impl<L> Visitor<L> {
         self.writable && matches!(self.stage, Stage::Told { .. })
     }
 
-    /// Takes what was read. Answers with what was asked, when that is known now.
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> Option<Asked> {
+    /// What was asked, if it is not answered yet.
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        match &self.stage {
+            Stage::Waiting(asked) => Some(asked),
+            _ => None,
+        }
+    }
+
+    /// Takes what was read.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
         match &mut self.stage {
-            Stage::Asking(head) => request::receive(head, bytes, self.entrance),
+            Stage::Asking(head) => {
+                if let Some(asked) = request::receive(head, bytes, self.entrance) {
+                    self.stage = Stage::Waiting(asked);
+                }
+            }
             Stage::Leaving { discarded } => {
                 *discarded += bytes.len();
                 if *discarded > MAX_DISCARD {
                     self.stage = Stage::Gone { reset: true };
                 }
-                None
             }
-            _ => None,
+            _ => {}
         }
     }
 
     /// The answer is to be delivered.
-    pub(super) fn tell(&mut self, answer: &Answer) {
-        self.stage = Stage::Told { bytes: answer.to_bytes(), sent: 0, outcome: answer.outcome };
+    pub(super) fn tell(&mut self, answer: Answer) {
+        let (head, outcome) = (answer.head(), answer.outcome);
+        let body = if answer.without_body { Body::File(b"") } else { answer.body };
+        self.stage = Stage::Told { head, body, sent: 0, outcome };
     }
 
     /// One write of at most `max` bytes.
     pub(super) fn write(&mut self, max: usize, wire: &mut impl Wire<L>) -> io::Result<usize> {
-        let Stage::Told { bytes, sent, .. } = &mut self.stage else { return Ok(0) };
-        let rest = &bytes[*sent..];
-        let taken = wire.write(&mut self.link, &[IoSlice::new(&rest[..rest.len().min(max)])])?;
+        let Stage::Told { head, body, sent, .. } = &mut self.stage else { return Ok(0) };
+        let (head, body) = (head.as_bytes(), body.bytes());
+        let first = part(head, *sent, max);
+        let second = part(body, sent.saturating_sub(head.len()), max - first.len());
+        let taken = match (first.is_empty(), second.is_empty()) {
+            (false, false) => wire.write(&mut self.link, &[IoSlice::new(first), IoSlice::new(second)])?,
+            (false, true) => wire.write(&mut self.link, &[IoSlice::new(first)])?,
+            (true, false) => wire.write(&mut self.link, &[IoSlice::new(second)])?,
+            (true, true) => 0,
+        };
         *sent += taken;
         Ok(taken)
     }
 
     /// Ends our side once the answer has left whole.
     pub(super) fn settle(&mut self, wire: &mut impl Wire<L>, tally: &mut Tally) {
-        if let Stage::Told { bytes, sent, outcome } = &self.stage
-            && *sent == bytes.len()
+        if let Stage::Told { head, body, sent, outcome } = &self.stage
+            && *sent == head.len() + body.bytes().len()
         {
             tally.count(*outcome);
             wire.finish(&mut self.link);
@@ -102,11 +124,17 @@ impl<L> Visitor<L> {
 
     /// The connection is over. `why` counts where there is no outcome yet.
     pub(super) fn leave(&mut self, why: Refused, reset: bool, tally: &mut Tally) {
-        if matches!(self.stage, Stage::Asking(_) | Stage::Told { .. }) {
+        if matches!(self.stage, Stage::Asking(_) | Stage::Waiting(_) | Stage::Told { .. }) {
             tally.refuse(why);
         }
         if !matches!(self.stage, Stage::Gone { .. }) {
             self.stage = Stage::Gone { reset };
         }
     }
+}
+
+/// At most `max` bytes from `at` on.
+fn part(bytes: &[u8], at: usize, max: usize) -> &[u8] {
+    let rest = bytes.get(at..).unwrap_or_default();
+    &rest[..rest.len().min(max)]
 }

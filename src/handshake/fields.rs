@@ -13,6 +13,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     Host,
+    IfNoneMatch,
     Upgrade,
     Connection,
     SecWebSocketVersion,
@@ -20,6 +21,9 @@ pub(crate) enum Name {
     SecWebSocketProtocol,
     TransferEncoding,
     ContentLength,
+    ContentType,
+    Expect,
+    Accept,
     Origin,
     Via,
     Forwarded,
@@ -38,6 +42,7 @@ impl Name {
         // No two of them have both in common.
         let (known, spelling) = match (name.len(), first.to_ascii_lowercase()) {
             (4, b'h') => (Self::Host, "host"),
+            (13, b'i') => (Self::IfNoneMatch, "if-none-match"),
             (7, b'u') => (Self::Upgrade, "upgrade"),
             (10, b'c') => (Self::Connection, "connection"),
             (21, b's') => (Self::SecWebSocketVersion, "sec-websocket-version"),
@@ -45,6 +50,9 @@ impl Name {
             (22, b's') => (Self::SecWebSocketProtocol, "sec-websocket-protocol"),
             (17, b't') => (Self::TransferEncoding, "transfer-encoding"),
             (14, b'c') => (Self::ContentLength, "content-length"),
+            (12, b'c') => (Self::ContentType, "content-type"),
+            (6, b'e') => (Self::Expect, "expect"),
+            (6, b'a') => (Self::Accept, "accept"),
             (6, b'o') => (Self::Origin, "origin"),
             (3, b'v') => (Self::Via, "via"),
             (9, b'f') => (Self::Forwarded, "forwarded"),
@@ -80,7 +88,7 @@ impl<'h> Fields<'h> {
     }
 
     /// Of at most `MAX_HEADERS` lines.
-    pub(super) fn sort(headers: &'h [Header<'h>]) -> Self {
+    pub(crate) fn sort(headers: &'h [Header<'h>]) -> Self {
         debug_assert!(headers.len() <= MAX_HEADERS);
         let mut lines = [0; NAMES];
         for (at, header) in headers.iter().enumerate() {
@@ -117,7 +125,7 @@ impl<'h> Fields<'h> {
     }
 
     /// The items of the list that all lines called `name` make together, the empty ones left out (RFC 9110 5.6.1).
-    pub(super) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> {
+    pub(crate) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> {
         self.all(name)
             .flat_map(|value| value.split(|&b| b == b','))
             .map(<[u8]>::trim_ascii)
@@ -132,6 +140,7 @@ mod tests {
     /// Every name as its specification spells it.
     const SPELLINGS: [(&str, Name); NAMES] = [
         ("Host", Name::Host),
+        ("If-None-Match", Name::IfNoneMatch),
         ("Upgrade", Name::Upgrade),
         ("Connection", Name::Connection),
         ("Sec-WebSocket-Version", Name::SecWebSocketVersion),
@@ -139,6 +148,9 @@ mod tests {
         ("Sec-WebSocket-Protocol", Name::SecWebSocketProtocol),
         ("Transfer-Encoding", Name::TransferEncoding),
         ("Content-Length", Name::ContentLength),
+        ("Content-Type", Name::ContentType),
+        ("Expect", Name::Expect),
+        ("Accept", Name::Accept),
         ("Origin", Name::Origin),
         ("Via", Name::Via),
         ("Forwarded", Name::Forwarded),

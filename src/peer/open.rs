@@ -269,6 +269,11 @@ impl Open {
         self.soft = None;
     }
 
+    /// The last sign of life.
+    pub(crate) fn alive_at(&self) -> Instant {
+        self.alive_at
+    }
+
     /// A sign of life: a byte was heard, or the socket takes bytes again after it had refused.
     pub(crate) fn note_life(&mut self, now: Instant) {
         self.alive_at = now;

@@ -62,9 +62,10 @@ impl<L> Relay<L> {
 
     fn audit_sums(&self) -> Verdict {
         let sum = |of: fn(&Peer<L>) -> usize| self.roster.iter().map(|(_, peer)| of(peer)).sum::<usize>();
-        let handshaking = sum(|peer| usize::from(matches!(peer.stage, Stage::Handshaking { .. })));
+        let is_handshaking = |stage: &Stage| matches!(stage, Stage::Handshaking { .. } | Stage::Posting(_));
+        let handshaking = self.roster.iter().filter(|(_, peer)| is_handshaking(&peer.stage)).count();
         let open = sum(|peer| usize::from(matches!(peer.stage, Stage::Open(_))));
-        let ended = self.counters.refused_total() + self.counters.disconnects_total();
+        let ended = self.counters.refused_total() + self.counters.disconnects_total() + self.counters.posted;
         let found = (
             handshaking,
             sum(|peer| peer.count_inflight().total()),
@@ -79,6 +80,9 @@ impl<L> Relay<L> {
         }
         if self.inflight.total() > self.limits.max_inflight_read {
             return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
+        }
+        if let Some(id) = self.tags.keys().find(|id| self.roster.get(**id).is_none()) {
+            return Err(format!("{id} is gone, and can be found by its tag"));
         }
         if self.copied > self.share_for_rests() {
             return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
@@ -111,7 +115,7 @@ impl<L> Relay<L> {
         }
         match (&peer.stage, &peer.seat) {
             (Stage::Open(_), None) => Err("open without a seat".into()),
-            (Stage::Handshaking { .. }, Some(_)) => Err("seated before its time".into()),
+            (Stage::Handshaking { .. } | Stage::Posting(_), Some(_)) => Err("seated before its time".into()),
             (Stage::Closing(_), Some(_)) if !peer.has_backlog(&self.channels) => {
                 Err("keeps a seat with nothing due to it".into())
             }

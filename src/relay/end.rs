@@ -40,7 +40,7 @@ impl<L> Relay<L> {
         for id in ids {
             let share = self.random.part_of(self.limits.drain);
             match self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-                Some(Stage::Handshaking { .. }) => self.refuse(id, Refusal::Draining, now),
+                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => self.refuse(id, Refusal::Draining, now),
                 Some(Stage::Open(open)) => open.leave_at(now + share),
                 _ => {}
             }
@@ -85,7 +85,7 @@ impl<L> Relay<L> {
         if let Some(seat) = &mut peer.seat
             && !canary::sings(Canary::HearsAfterClose)
         {
-            seat.cursor.end_at(self.channels.backlog(seat.channel).end());
+            self.channels.end(seat);
         }
         let story = self.count_end(id, why);
         self.enter_closing(id, last_words, story, now);
@@ -143,7 +143,13 @@ impl<L> Relay<L> {
     }
 
     /// Nothing more is accepted from the peer.
-    fn enter_closing(&mut self, id: PeerId, last_words: Vec<u8>, story: Option<Box<Ended>>, now: Instant) {
+    pub(super) fn enter_closing(
+        &mut self,
+        id: PeerId,
+        last_words: Vec<u8>,
+        story: Option<Box<Ended>>,
+        now: Instant,
+    ) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
         let reply = match &peer.stage {
@@ -204,7 +210,7 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let unsaid = peer.has_unsaid(&self.channels);
         match &mut peer.stage {
-            Stage::Handshaking { .. } => {
+            Stage::Handshaking { .. } | Stage::Posting(_) => {
                 self.handshaking -= 1;
                 self.counters.refuse("abandoned");
                 self.tell(id, now, |_| Event::Refused { reason: "abandoned" });
@@ -257,7 +263,7 @@ impl<L> Relay<L> {
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         for id in ids {
             match self.roster.get(id).map(|peer| &peer.stage) {
-                Some(Stage::Handshaking { .. }) => {
+                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => {
                     self.handshaking -= 1;
                     self.counters.refuse(Refusal::Draining.label());
                 }
@@ -280,6 +286,7 @@ impl<L> Relay<L> {
         for id in gone {
             if let Some(peer) = self.roster.remove(id) {
                 self.end_stay(peer.stay());
+                self.tags.remove(&id);
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });
                 grave(Buried { id, link: peer.link, reset });
             }

@@ -30,6 +30,9 @@ impl<L> Relay<L> {
         peer.armed = NEVER;
         match &mut peer.stage {
             Stage::Handshaking { deadline, .. } if *deadline <= now => self.refuse(id, Refusal::Timeout, now),
+            Stage::Posting(posting) if posting.deadline(&self.limits) <= now => {
+                self.refuse(id, Refusal::BodyTimeout, now);
+            }
             Stage::Open(open) => {
                 open.rest();
                 let (reading, writable, unsaid) = (peer.reading, peer.writable, !peer.control.is_empty());

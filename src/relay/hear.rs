@@ -7,6 +7,7 @@ use super::Relay;
 use crate::{
     canary::{self, Canary},
     counters::Disconnect,
+    event_stream::Form,
     frame::{Header, Kind},
     id::PeerId,
     limits::TurnBudget,
@@ -49,7 +50,7 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         peer.reading = Reading::Idle;
         match &peer.stage {
-            Stage::Handshaking { .. } => self.hear_head(id, now, wire, spent),
+            Stage::Handshaking { .. } | Stage::Posting(_) => self.hear_request(id, now, wire, spent),
             Stage::Open(_) => self.hear_open(id, now, wire, spent),
             Stage::Closing(_) => self.hear_leaving(id, now, wire, spent),
             Stage::Gone { .. } => {}
@@ -86,13 +87,21 @@ impl<L> Relay<L> {
         None
     }
 
-    fn hear_head(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+    fn hear_request(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
         let Some(bytes) = self.read(id, now, wire, spent) else { return };
-        self.hear_newcomer(id, bytes, now);
+        let before = self.counters.posted;
+        match self.roster.get(id).map(|peer| &peer.stage) {
+            Some(Stage::Posting(_)) => self.hear_body(id, bytes, now),
+            _ => self.hear_newcomer(id, bytes, now),
+        }
+        // A message that is posted is as much work as a frame.
+        let messages = self.counters.posted - before;
+        spent.frames += messages as usize;
+        self.counters.frames += messages;
     }
 
     /// The peer takes its seat; it gets what is published from now on.
-    pub(super) fn join(&mut self, id: PeerId, path: &str, response: Vec<u8>, now: Instant) {
+    pub(super) fn join(&mut self, id: PeerId, path: &str, _form: Form, response: Vec<u8>, now: Instant) {
         // Spread, so that a herd that came at once is not pinged in step.
         let half = self.limits.ping_interval / 2;
         let first_ping = half + self.random.part_of(half);

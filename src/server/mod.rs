@@ -29,6 +29,7 @@ use crate::{
     address::{Arrival, Source},
     config::{Config, ConfigSource, Place},
     id::PeerId,
+    logging::Outlet,
     relay::Relay,
     signals::Signals,
     systemd::{Handed, Manager},
@@ -107,13 +108,15 @@ impl Server {
         let mut relay = Relay::new(config.limits.clone(), seed(), clock.last());
         relay.believe(config.proxies());
         let accepts = config.limits.turn.accepts;
+        let (peers, _) = doors.places().map_err(StartError::System)?;
+        let office = Office::new(clock.last(), peers.iter().map(ToString::to_string).collect());
         Ok(Self {
             poll,
             signals,
             doors,
             sockets: Sockets::new(),
             relay,
-            office: Office::new(clock.last()),
+            office,
             clock,
             manager,
             reload,
@@ -129,6 +132,11 @@ impl Server {
     /// Those of `getsockname`.
     pub fn places(&self) -> io::Result<(Vec<Place>, Vec<Place>)> {
         self.doors.places()
+    }
+
+    /// From now on it tells operators how many lines of the log this has dropped.
+    pub fn watch_log(&mut self, outlet: Outlet) {
+        self.office.watch(outlet);
     }
 
     /// Runs until SIGTERM or SIGINT and the last peer is gone, or a second such signal.
@@ -286,7 +294,8 @@ impl Server {
         log::info!(
             "peers={peers} channels={channels} backlog={backlog} inflight={inflight} {counters} \
              accept_errors={accept_errors} accept_pauses={accept_pauses} reloads={reloads} \
-             reload_failures={reload_failures} {}",
+             reload_failures={reload_failures} log_dropped={} {}",
+            self.office.log_dropped(),
             self.office.tally()
         );
     }
@@ -308,7 +317,7 @@ impl Server {
 
     /// Phase 6.
     fn bury(&mut self) {
-        report::tell(&mut self.relay);
+        report::tell(&mut self.relay, self.office.chronicle());
         let mut freed = self.office.bury();
         self.relay.bury(|buried| {
             freed = true;

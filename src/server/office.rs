@@ -1,7 +1,7 @@
-//! Where operators are answered: the desk on real sockets, and what it may tell.
+//! Where operators are answered: the desk on real sockets, what it may tell, and what it may have done.
 //!
-//! Owns the desk, the samples for rates, and the time of the start. Goes through the phases beside the relay, and
-//! always after it: who relays comes first. Leaves to others: what visitors may do (`admin/`).
+//! Owns the desk, the samples for rates, the chronicle, and the time of the start. Goes through the phases beside the
+//! relay, and always after it: who relays comes first. Leaves to others: what visitors may do (`admin/`).
 
 use std::time::{Instant, SystemTime};
 
@@ -14,10 +14,11 @@ use super::{
 };
 use crate::{
     admin::{
-        Desk, Entrance, Flow, House, Rates, Tally,
+        Chronicle, Desk, Entrance, Flow, House, Question, Rates, Tally, api, metrics,
         status::{self, Circumstances},
     },
     id::PeerId,
+    logging::Outlet,
     relay::Relay,
 };
 
@@ -26,14 +27,19 @@ use crate::{
 pub(super) struct Office {
     desk: Desk<Link>,
     rates: Rates,
+    chronicle: Chronicle,
     started: Instant,
     started_at: SystemTime,
+    /// Where peers are heard, or were before a shutdown.
+    listen: Vec<String>,
+    /// Whose dropped lines are told, if anybody's are.
+    outlet: Option<Outlet>,
 }
 
 /// What the rest of the server knows in this turn.
 #[derive(Debug)]
 pub(super) struct Surroundings<'s> {
-    pub(super) relay: &'s Relay<Link>,
+    pub(super) relay: &'s mut Relay<Link>,
     pub(super) draining: bool,
     /// Accepts that failed, and the pauses that followed.
     pub(super) accept_troubles: (u64, u64),
@@ -42,14 +48,29 @@ pub(super) struct Surroundings<'s> {
 }
 
 impl Office {
-    pub(super) fn new(now: Instant) -> Self {
-        let (desk, rates) = (Desk::default(), Rates::new(now));
-        Self { desk, rates, started: now, started_at: clock::calendar() }
+    pub(super) fn new(now: Instant, listen: Vec<String>) -> Self {
+        let (desk, rates, chronicle) = (Desk::default(), Rates::new(now), Chronicle::default());
+        Self { desk, rates, chronicle, started: now, started_at: clock::calendar(), listen, outlet: None }
+    }
+
+    /// From now on it tells how many lines this has dropped.
+    pub(super) fn watch(&mut self, outlet: Outlet) {
+        self.outlet = Some(outlet);
+    }
+
+    /// Lines of the log that nobody will see.
+    pub(super) fn log_dropped(&self) -> u64 {
+        self.outlet.as_ref().map_or(0, Outlet::dropped)
     }
 
     /// A turn begins: nothing was counted since the end of the one before.
     pub(super) fn begin(&mut self, now: Instant, relay: &Relay<Link>) {
         self.rates.note(now, Flow::of(relay.counters()));
+    }
+
+    /// Where news of peers are kept.
+    pub(super) fn chronicle(&mut self) -> &mut Chronicle {
+        &mut self.chronicle
     }
 
     /// Brings one connection to the desk. The desk comes first: the token of the socket is the visitor's id.
@@ -77,9 +98,19 @@ impl Office {
     }
 
     pub(super) fn hear(&mut self, now: Instant, sockets: &mut Sockets, surroundings: Surroundings<'_>) {
-        let Self { desk, rates, started, started_at } = self;
-        let view = View { surroundings, rates, now, started: *started, started_at: *started_at };
-        desk.hear(now, sockets, &view);
+        let log_dropped = self.log_dropped();
+        let Self { desk, rates, chronicle, started, started_at, listen, .. } = self;
+        let mut view = View {
+            surroundings,
+            rates,
+            chronicle,
+            listen,
+            log_dropped,
+            now,
+            started: *started,
+            started_at: *started_at,
+        };
+        desk.hear(now, sockets, &mut view);
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
@@ -118,9 +149,30 @@ impl Office {
 struct View<'v> {
     surroundings: Surroundings<'v>,
     rates: &'v Rates,
+    chronicle: &'v Chronicle,
+    listen: &'v [String],
+    log_dropped: u64,
     now: Instant,
     started: Instant,
     started_at: SystemTime,
+}
+
+impl View<'_> {
+    fn circumstances<'c>(&'c self, desk: &'c Tally) -> Circumstances<'c> {
+        let Surroundings { relay, draining, accept_troubles, reloads } = &self.surroundings;
+        Circumstances {
+            draining: *draining,
+            pid: std::process::id(),
+            started_at: self.started_at,
+            uptime: self.now.saturating_duration_since(self.started),
+            rates: self.rates.per_sec(self.now, Flow::of(relay.counters())),
+            accept_troubles: *accept_troubles,
+            reloads: *reloads,
+            log_dropped: self.log_dropped,
+            listen: self.listen,
+            desk,
+        }
+    }
 }
 
 impl House for View<'_> {
@@ -128,18 +180,18 @@ impl House for View<'_> {
         self.surroundings.draining
     }
 
-    fn status(&self, desk: &Tally) -> String {
-        let Surroundings { relay, draining, accept_troubles, reloads } = self.surroundings;
-        let circumstances = Circumstances {
-            draining,
-            pid: std::process::id(),
-            started_at: self.started_at,
-            uptime: self.now.saturating_duration_since(self.started),
-            rates: self.rates.per_sec(self.now, Flow::of(relay.counters())),
-            accept_troubles,
-            reloads,
-            desk,
-        };
-        status::body(relay, &circumstances)
+    fn find_out(&self, question: &Question, desk: &Tally) -> String {
+        let relay = &*self.surroundings.relay;
+        match question {
+            Question::Status => status::body(relay, &self.circumstances(desk)),
+            Question::Channels => api::channels(relay),
+            Question::Peers(search) => api::peers(relay, search, self.now, Link::port),
+            Question::Log => self.chronicle.to_json(),
+            Question::Metrics(form) => metrics::text(relay, &self.circumstances(desk), *form),
+        }
+    }
+
+    fn dismiss(&mut self, id: PeerId, reason: &str) -> bool {
+        self.surroundings.relay.dismiss(id, reason, self.now)
     }
 }

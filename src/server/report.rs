@@ -1,34 +1,55 @@
-//! What the relay has to tell, put into lines of the log: one when a peer opens, one when it ends, one per refusal.
+//! What the relay has to tell, put into lines of the log (one when a peer opens, one when it ends, one per refusal) and
+//! into the chronicle, which is kept whatever is logged.
 //!
 //! `address` is the client; `via` the proxy that named it, where one did. The other end of a connection is told with
 //! its port.
-
-use std::net::SocketAddr;
 
 use log::{
     Level, Record,
     kv::{Key, Source, Value, VisitSource},
 };
 
-use super::link::Link;
+use super::{clock, link::Link};
 use crate::{
     address::{self, Caller, Evidence, RealIpHeader},
+    admin::{Chronicle, Entry},
     id::PeerId,
     news::{Ended, Event},
     relay::Relay,
 };
 
 /// Logs what happened in this turn. To be called before the peers are buried.
-pub(super) fn tell(relay: &mut Relay<Link>) {
+pub(super) fn tell(relay: &mut Relay<Link>, chronicle: &mut Chronicle) {
     for news in relay.take_news() {
         if news.suppressed > 0 {
             log::info!("{} lines of peers were suppressed", news.suppressed);
         }
         // All who are in the news of a turn are still there in it.
         if let (Some(caller), Some(link)) = (relay.address_of(news.id), relay.link_mut(news.id)) {
-            tell_of(&news.event, &Who { peer: news.id, caller, port: link.port() });
+            let who = Who { peer: news.id, caller, port: link.port() };
+            tell_of(&news.event, &who);
+            if let Some(entry) = entry(&news.event, &who) {
+                chronicle.note(clock::calendar(), entry);
+            }
         }
     }
+}
+
+/// The same for the chronicle. What concerns a proxy and no peer is for the log alone.
+fn entry(event: &Event, who: &Who) -> Option<Entry> {
+    let (address, _) = who.caller.named(who.port);
+    let bare = Entry { event: "opened", peer: who.peer, address, reason: None, channel: None, lasted: None };
+    Some(match event {
+        Event::Opened { channel } => Entry { channel: Some(channel.clone()), ..bare },
+        Event::Refused { reason } => Entry { event: "refused", reason: Some(*reason), ..bare },
+        Event::Skipped { channel, .. } => Entry { event: "skipped", channel: Some(channel.clone()), ..bare },
+        Event::Ended(ended) => {
+            let Ended { channel, why, lasted, .. } = &**ended;
+            let (reason, channel, lasted) = (Some(why.label()), Some(channel.clone()), Some(*lasted));
+            Entry { event: "ended", reason, channel, lasted, ..bare }
+        }
+        Event::ClientMissing { .. } => return None,
+    })
 }
 
 /// One line for the service manager: how things are.
@@ -93,14 +114,6 @@ impl Who {
         record.level(Level::Info).target(module_path!()).module_path(Some(module_path!())).key_values(&line);
         log::logger().log(&record.args(format_args!("{text}")).build());
     }
-
-    /// The other end of the connection.
-    fn end(&self) -> String {
-        match (self.caller.via, self.port) {
-            (address::Source::Ip(ip), Some(port)) => SocketAddr::new(ip, port).to_string(),
-            (via, _) => via.to_string(),
-        }
-    }
 }
 
 /// The pairs of a line: who, and what else. The macros of `log` know no pair that only some lines have.
@@ -113,10 +126,8 @@ struct Line<'l> {
 
 impl<'l> Line<'l> {
     fn new(who: &Who, pairs: &'l [Pair<'l>]) -> Self {
-        let (peer, end, caller) = (who.peer.to_string(), who.end(), who.caller);
-        let (address, via) =
-            if caller.real == caller.via { (end, None) } else { (caller.real.to_string(), Some(end)) };
-        Self { peer, address, via, pairs }
+        let (address, via) = who.caller.named(who.port);
+        Self { peer: who.peer.to_string(), address, via, pairs }
     }
 }
 

@@ -221,6 +221,9 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     let ping_interval = millis(rng, &[2000, 25_000, 25_000, 150_000]);
     Limits {
         echo: rng.chance(250),
+        http_publish: false,
+        event_stream: false,
+        heartbeat: None,
         max_connections: rng.pick(&[2, 5, 10_000, 10_000, 10_000, 10_000]),
         max_handshakes: rng.pick(&[1, 3, 1024, 1024, 1024, 1024]),
         max_connections_per_address: 0,

@@ -111,6 +111,36 @@ def scrapers(field):
     share_kept(field)
 
 
+def different(n):
+    """A question of its own for each of a crowd: nothing that was told before can be told again."""
+    paths = ["/metrics", "/api/channels", "/api/log", "/api/status", "/api/peers?limit={}", "/api/peers?tag={:x}"]
+    return paths[n % len(paths)].format(n + 1)
+
+
+def curious(field):
+    """A hundred at a time with as many questions: each gets a whole answer or none, and one is found out at a time."""
+    peers = [field.open(f"/room/{n % 7}")[0] for n in range(100)]
+    whole = 0
+    for round_of in range(ROUNDS // 4):
+        sockets = [visit(field) for _ in range(SCRAPERS)]
+        for n, s in enumerate(sockets):
+            with suppress(ConnectionError):
+                s.sendall(request(different(round_of * SCRAPERS + n)))
+        for data in map(answer, sockets):
+            if data:
+                field.expect_equal("status", status_of(data), 200)
+                head, _, body = data.partition(b"\r\n\r\n")
+                field.expect(f"Content-Length: {len(body)}\r\n".encode() in head, f"half an answer: {data[:300]!r}")
+                whole += 1
+    field.expect(whole >= ROUNDS, f"only {whole} answers")
+    counters = field.counters()
+    field.expect_equal("visits with an outcome", counters["admin_answered"] + counters["admin_limit"]
+                       + counters["admin_abandoned"], counters["admin_opened"])
+    share_kept(field)
+    for s in peers:
+        s.close()
+
+
 def is_whole(field, data):
     if not data:
         return False
@@ -121,9 +151,17 @@ def is_whole(field, data):
 
 
 def bad_visitors(field):
-    """Wrong paths, methods, names and origins, huge heads, other tongues, bodies without end, and resets."""
+    """Wrong paths, queries, methods, names and origins, huge heads, other tongues, bodies without end, and resets."""
     rows = [
-        (404, request("/metrics"), "not_found"),
+        (404, request("/nothing"), "not_found"),
+        (400, request("/api/peers?limit=1000000000"), "bad_request"),
+        (400, request("/api/peers?channel=%"), "bad_request"),
+        (404, request("/api/peers/4294967296.0", "DELETE"), "not_found"),
+        (404, request("/api/peers/0.4294967295", "DELETE"), "not_found"),
+        (405, request("/api/peers/0.0"), "method"),
+        (400, request("/api/peers/0.0", "DELETE", "Content-Length: 40000\r\n") + b"x" * 40_000, "bad_request"),
+        (403, request("/api/peers/0.0", "DELETE", "Origin: http://evil.example\r\n"), "origin"),
+        (421, request("/api/peers/0.0", "DELETE", "Origin: http://rebound.example\r\n", "rebound.example"), "host"),
         (404, request("/api/status/../../etc/passwd"), "not_found"),
         (431, request("/healthz", more="X: " + "x" * 9000 + "\r\n"), "head_too_large"),
         (431, request("/healthz", more="X: " + "x" * 60_000 + "\r\n"), "head_too_large"),
@@ -174,5 +212,6 @@ DESK = {"admin": ["127.0.0.1:0"]}
 ROWS = [
     (53, slow_scrapers, DESK),
     (53, scrapers, DESK),
+    (53, curious, DESK),
     (53, bad_visitors, DESK),
 ]

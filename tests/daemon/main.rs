@@ -17,6 +17,8 @@ mod admin;
 mod codes;
 /// What a configuration is answered with: mistakes, what it takes, descriptors.
 mod config;
+/// What operators are told of peers, and the peer that one of them sends away.
+mod desk;
 /// What is printed for nginx, and the examination of a machine.
 mod front;
 /// A stand-still, a shutdown with many peers, the lines of a peer's life.

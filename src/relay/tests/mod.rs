@@ -4,6 +4,7 @@ mod addresses;
 mod laws;
 mod limits;
 mod rfc;
+mod roll;
 mod rooms;
 mod share;
 mod slow;

@@ -56,10 +56,10 @@ async function plotsShow({ browser, relay }) {
   return problems;
 }
 
-const slowChannel = async (relay) => {
+async function lagOf(relay, channel) {
   const { channels } = await askDesk(relay, '/api/channels');
-  return channels.find(({ path }) => path === '/slow');
-};
+  return channels.find(({ path }) => path === channel)?.lag_bytes ?? 0;
+}
 
 // One who does not read: in the plot of lag, first in the tables, and at last in the log.
 async function slowPeerShows({ browser, relay }) {
@@ -67,7 +67,7 @@ async function slowPeerShows({ browser, relay }) {
   const peers = await openAll(relay, 3, '/slow');
   peers[2].stopReading();
   // The desk tells nothing new within a second, and above `max_lag` it would be over.
-  for (let rounds = 0; rounds < 30 && (await slowChannel(relay)).lag_bytes < LAG_BYTES; rounds += 1) {
+  for (let rounds = 0; rounds < 30 && await lagOf(relay, '/slow') < LAG_BYTES; rounds += 1) {
     for (let more = 0; more < 4; more += 1) await peers[0].send(LOAD);
     await sleep(1_050);
   }

@@ -210,9 +210,9 @@ pub struct Counters {
     pub write_bytes: u64,
     /// Writes that would have blocked.
     pub refused_writes: u64,
-    /// Pings sent.
+    /// Pings sent, and comments that stand for them in event streams.
     pub pings: u64,
-    /// Messages that were answered as application heartbeats.
+    /// Messages that asked whether anybody is there, and were answered.
     pub heartbeats: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,
@@ -434,14 +434,19 @@ mod tests {
         }
         let line = counters.to_string();
         assert!(line.contains(" longest_turn_micros=900 most_turn_cpu_micros=6 "), "{line}");
-        assert_eq!((counters.turn_micros.sum(), counters.turn_micros.counts()[..7].to_vec()), (914, vec![3, 0, 0, 0, 0, 1, 0]));
+        assert_eq!(
+            (counters.turn_micros.sum(), counters.turn_micros.counts()[..7].to_vec()),
+            (914, vec![3, 0, 0, 0, 0, 1, 0])
+        );
     }
 
     #[test]
     fn bounds_rise_and_the_limits_they_are_meant_for_are_among_them() {
         assert!(TURN_BOUNDS_MICROS.is_sorted_by(|a, b| a < b) && LAG_BOUNDS_BYTES.is_sorted_by(|a, b| a < b));
         let limits = crate::limits::Limits::default();
-        assert!([limits.soft_lag, limits.max_lag].iter().all(|lag| LAG_BOUNDS_BYTES.contains(&(*lag as u64))));
+        assert!(
+            [limits.soft_lag, limits.max_lag].iter().all(|lag| LAG_BOUNDS_BYTES.contains(&(*lag as u64)))
+        );
     }
 
     #[test]

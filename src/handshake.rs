@@ -23,8 +23,6 @@ mod proxy_line;
 mod refusal;
 
 #[cfg(test)]
-mod post_tests;
-#[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, io::Write as _};

@@ -68,7 +68,21 @@ mod tests {
             let id = PeerId { slot, serial };
             assert_eq!(id.to_string().parse(), Ok(id));
         }
-        let table = ["", ".", "1", "1.", ".1", "+1.2", "1.+2", "01.2", "1.2.3", "1.2 ", "-1.2", "1.4294967296", "a.b"];
+        let table = [
+            "",
+            ".",
+            "1",
+            "1.",
+            ".1",
+            "+1.2",
+            "1.+2",
+            "01.2",
+            "1.2.3",
+            "1.2 ",
+            "-1.2",
+            "1.4294967296",
+            "a.b",
+        ];
         assert!(!table.is_empty());
         table.iter().for_each(|text| assert_eq!(text.parse::<PeerId>(), Err(()), "{text}"));
     }

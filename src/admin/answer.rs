@@ -183,7 +183,10 @@ mod tests {
         assert_eq!(lengths[0], lengths[1]);
         for answer in [whole, known] {
             let head = answer.head();
-            assert!(head.contains("\r\nCache-Control: no-cache\r\n") && head.contains("\r\nETag: \""), "{head}");
+            assert!(
+                head.contains("\r\nCache-Control: no-cache\r\n") && head.contains("\r\nETag: \""),
+                "{head}"
+            );
             assert!(head.contains("\r\nContent-Security-Policy: default-src 'self'; "), "{head}");
             assert!(!head.contains("unsafe"), "{head}");
         }

@@ -34,7 +34,12 @@ fn channel(row: &ChannelRow<'_>) -> Value {
 }
 
 /// The body of `/api/peers`. `port_of` tells the port at the other end of a connection, if there is one.
-pub fn peers<L>(relay: &Relay<L>, search: &Search, now: Instant, port_of: impl Fn(&L) -> Option<u16>) -> String {
+pub fn peers<L>(
+    relay: &Relay<L>,
+    search: &Search,
+    now: Instant,
+    port_of: impl Fn(&L) -> Option<u16>,
+) -> String {
     let (rows, total) = relay.roll(search.channel.as_deref(), search.tag, search.most, now);
     let rows = rows.iter().map(|row| peer(row, port_of(row.link))).collect::<Vec<_>>();
     format!("{}\n", json!({ "peers": rows, "total": total }))
@@ -114,8 +119,11 @@ mod tests {
         let (_, section) = readme.split_once("Fields of a channel of `/api/channels`").unwrap();
         let (section, _) = section.split_once("\n## ").unwrap();
         let (channel, peer) = (channel(&ChannelRow::default()), peer(&row(), None));
-        let names = [channel, peer].map(|row| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>()).concat();
+        let names =
+            [channel, peer].map(|row| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>()).concat();
         assert_eq!(names.len(), 20, "{names:?}");
-        names.iter().for_each(|name| assert!(section.contains(&format!("`{name}`")), "{name} is not explained"));
+        names
+            .iter()
+            .for_each(|name| assert!(section.contains(&format!("`{name}`")), "{name} is not explained"));
     }
 }

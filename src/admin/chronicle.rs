@@ -49,7 +49,8 @@ impl Chronicle {
 
     /// The body of `/api/log`.
     pub fn to_json(&self) -> String {
-        let entries = (self.entries.iter().zip((1..=self.total).rev())).map(|((at, entry), seq)| told(seq, *at, entry));
+        let entries =
+            (self.entries.iter().zip((1..=self.total).rev())).map(|((at, entry), seq)| told(seq, *at, entry));
         format!("{}\n", json!({ "entries": entries.collect::<Vec<_>>() }))
     }
 }

@@ -68,7 +68,11 @@ enum Samples {
     /// A label, and a number for each of its values.
     By(&'static str, Vec<(&'static str, u64)>),
     /// Upper bounds with their counts, all values added up, and how many they are.
-    Sizes { buckets: Vec<(f64, u64)>, sum: f64, count: u64 },
+    Sizes {
+        buckets: Vec<(f64, u64)>,
+        sum: f64,
+        count: u64,
+    },
 }
 
 impl Collector for Snapshot {

@@ -160,9 +160,10 @@ impl<L> Desk<L> {
 
     /// Who came first is answered first, for not all may get an answer in this turn.
     fn answer_all(&mut self, now: Instant, house: &mut impl House) {
-        let waiting = self.roster.iter().filter_map(|(id, visitor)| {
-            visitor.asked().map(|asked| (visitor.deadline, id, asked.clone()))
-        });
+        let waiting = self
+            .roster
+            .iter()
+            .filter_map(|(id, visitor)| visitor.asked().map(|asked| (visitor.deadline, id, asked.clone())));
         let mut waiting = waiting.collect::<Vec<_>>();
         waiting.sort_by_key(|(deadline, id, _)| (*deadline, *id));
         for (_, id, asked) in waiting {

@@ -53,7 +53,10 @@ pub(super) fn at(path: &[u8]) -> Option<&'static File> {
 impl File {
     /// The header lines that only files have.
     pub(super) fn fields(&self) -> String {
-        format!("ETag: {}\r\nContent-Security-Policy: {POLICY}\r\nReferrer-Policy: no-referrer\r\n", self.etag())
+        format!(
+            "ETag: {}\r\nContent-Security-Policy: {POLICY}\r\nReferrer-Policy: no-referrer\r\n",
+            self.etag()
+        )
     }
 
     /// Whether the one who asks has the file as it is (RFC 9110 13.1.2).
@@ -84,10 +87,14 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_served_and_no_other() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/admin/pages");
-        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let there: BTreeSet<_> = names.filter(|name| !is_for_readers(name)).map(|name| format!("/{name}")).collect();
-        let served: BTreeSet<_> =
-            FILES.iter().map(|file| if file.path == "/" { "/console.html" } else { file.path }.to_owned()).collect();
+        let names =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let there: BTreeSet<_> =
+            names.filter(|name| !is_for_readers(name)).map(|name| format!("/{name}")).collect();
+        let served: BTreeSet<_> = FILES
+            .iter()
+            .map(|file| if file.path == "/" { "/console.html" } else { file.path }.to_owned())
+            .collect();
         assert_eq!(served, there);
         assert!(FILES.iter().all(|file| !file.bytes.is_empty()));
     }

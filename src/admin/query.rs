@@ -17,7 +17,8 @@ const MOST_REASON: usize = 100;
 /// If nobody gives one.
 const USUAL_REASON: &str = "operator";
 
-const CHANNEL: Denial = bad("channel= is to be the path of a channel, percent-encoded once (encodeURIComponent), and to \
+const CHANNEL: Denial =
+    bad("channel= is to be the path of a channel, percent-encoded once (encodeURIComponent), and to \
                              stand there once.");
 const TAG: Denial = bad("tag= is to be 1 to 16 hex digits, once.");
 const LIMIT: Denial = bad("limit= is to be a number from 1 to 1000, once.");
@@ -90,7 +91,8 @@ mod tests {
 
     #[test]
     fn whom_to_look_for_is_read_once_and_strictly() {
-        let found = |channel: Option<&str>, tag, most| Ok(Search { channel: channel.map(Into::into), tag, most });
+        let found =
+            |channel: Option<&str>, tag, most| Ok(Search { channel: channel.map(Into::into), tag, most });
         let table = [
             ("", found(None, None, 100)),
             ("channel=/room", found(Some("/room"), None, 100)),

@@ -57,7 +57,9 @@ impl Question {
     /// The media type of the answer.
     pub(super) fn media(&self) -> &'static str {
         match self {
-            Self::Metrics(Exposition::OpenMetrics) => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Metrics(Exposition::OpenMetrics) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
             Self::Metrics(Exposition::Plain) => "text/plain; version=0.0.4; charset=utf-8",
             _ => "application/json",
         }

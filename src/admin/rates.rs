@@ -58,9 +58,23 @@ impl Flow {
     /// Those of the relay's counters.
     pub fn of(counters: &Counters) -> Self {
         let Counters {
-            messages_in, deliveries, read_bytes: bytes_in, write_bytes: bytes_out, opened, turns, ..
+            messages_in,
+            deliveries,
+            read_bytes: bytes_in,
+            write_bytes: bytes_out,
+            opened,
+            turns,
+            ..
         } = *counters;
-        Self { messages_in, deliveries, bytes_in, bytes_out, opened, turns, turn_micros: counters.turn_micros.sum() }
+        Self {
+            messages_in,
+            deliveries,
+            bytes_in,
+            bytes_out,
+            opened,
+            turns,
+            turn_micros: counters.turn_micros.sum(),
+        }
     }
 }
 
@@ -208,7 +222,11 @@ mod tests {
             let is_right = found.longest_turn_micros == if turns == 0 { 0 } else { expected };
             assert!(is_right || is_near_its_end, "{found:?} at {tenth} tenths");
             let mean = found.mean_turn_micros;
-            let is_sane = if found.longest_turn_micros == 9000 { (150.0..400.0).contains(&mean) } else { mean <= 100.0 };
+            let is_sane = if found.longest_turn_micros == 9000 {
+                (150.0..400.0).contains(&mean)
+            } else {
+                mean <= 100.0
+            };
             assert!(is_sane || is_near_its_end, "{found:?} at {tenth} tenths");
             turns += 1;
             turn_micros += if tenth == 31 { 9000 } else { 100 };

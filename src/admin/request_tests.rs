@@ -71,8 +71,7 @@ fn over_tcp_a_host_is_an_address_and_over_a_unix_socket_anything() {
 
 #[test]
 fn heads_have_a_limit() {
-    let request =
-        |n: usize| format!("GET /healthz HTTP/1.1\r\nHost: [::1]\r\nA: {}\r\n\r\n", "a".repeat(n));
+    let request = |n: usize| format!("GET /healthz HTTP/1.1\r\nHost: [::1]\r\nA: {}\r\n\r\n", "a".repeat(n));
     let spare = (8 << 10) - request(0).len();
     assert_eq!(status(&request(spare), Entrance::Tcp), 200);
     assert_eq!(status(&request(spare + 1), Entrance::Tcp), 431);
@@ -118,8 +117,11 @@ fn metrics_are_told_in_the_form_that_is_liked_best() {
 
 #[test]
 fn a_file_is_not_sent_to_who_has_it() {
-    let fetched = |known: &str| page_of(&format!("GET / HTTP/1.1\r\nHost: [::1]\r\nIf-None-Match: {known}\r\n\r\n"));
-    let Page::File { file, is_known: false } = fetched("\"0\"") else { panic!("the page at the top is a file") };
+    let fetched =
+        |known: &str| page_of(&format!("GET / HTTP/1.1\r\nHost: [::1]\r\nIf-None-Match: {known}\r\n\r\n"));
+    let Page::File { file, is_known: false } = fetched("\"0\"") else {
+        panic!("the page at the top is a file")
+    };
     let fields = file.fields();
     let etag = fields.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
     assert_eq!(fetched(etag), Page::File { file, is_known: true });
@@ -153,7 +155,8 @@ fn a_page_may_ask_only_where_it_came_from_and_never_under_a_name() {
             assert_eq!(status(&request, Entrance::Unix), wanted, "{request}");
         }
     }
-    let rebound = "DELETE /api/peers/1.2 HTTP/1.1\r\nHost: rebound.example\r\nOrigin: http://rebound.example\r\n\r\n";
+    let rebound =
+        "DELETE /api/peers/1.2 HTTP/1.1\r\nHost: rebound.example\r\nOrigin: http://rebound.example\r\n\r\n";
     assert_eq!((status(rebound, Entrance::Tcp), status(rebound, Entrance::Unix)), (421, 403));
     assert_eq!(status("DELETE /api/peers/1.2 HTTP/1.0\r\nOrigin: http://a\r\n\r\n", Entrance::Tcp), 403);
 }

@@ -94,7 +94,15 @@ fn relay_of(limits: &Limits, listen: &[String]) -> Value {
 }
 
 fn rates_of(rates: &PerSec) -> Value {
-    let PerSec { messages_in, deliveries, bytes_in, bytes_out, opened, longest_turn_micros, mean_turn_micros } = *rates;
+    let PerSec {
+        messages_in,
+        deliveries,
+        bytes_in,
+        bytes_out,
+        opened,
+        longest_turn_micros,
+        mean_turn_micros,
+    } = *rates;
     let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
     json!({
         "window_secs": rates::WINDOW.as_secs(),
@@ -116,7 +124,6 @@ fn mapping(numbers: impl Iterator<Item = (&'static str, u64)>) -> Map<String, Va
 mod tests {
     use super::*;
 
-
     #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
     fn told(draining: bool) -> Value {
         let heartbeat = Some(Heartbeat { request: "ping".into(), reply: "\"pong\"".into() });
@@ -127,7 +134,12 @@ mod tests {
             pid: 7,
             started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
             uptime: Duration::from_millis(3999),
-            rates: PerSec { deliveries: 0.26, longest_turn_micros: 9, mean_turn_micros: 2.04, ..PerSec::default() },
+            rates: PerSec {
+                deliveries: 0.26,
+                longest_turn_micros: 9,
+                mean_turn_micros: 2.04,
+                ..PerSec::default()
+            },
             accept_troubles: (1, 2),
             reloads: (3, 4),
             log_dropped: 5,

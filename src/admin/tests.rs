@@ -70,6 +70,10 @@ impl Wire<Link> for Ends {
         assert!(self.may_write && !link.finished, "finished twice, or outside of deliver");
         link.finished = true;
     }
+
+    fn lose_after(&mut self, _: &mut Link, _: Duration) {
+        panic!("no visitor stays for so long");
+    }
 }
 
 /// A house that counts how often it is asked, and has one peer.
@@ -361,7 +365,10 @@ fn of_what_is_costly_one_thing_is_found_out_at_a_time() {
         let turn = start + millis(10 + 20 * (told as u64 - 1));
         scene.settle(turn);
         let lengths: Vec<_> = ids.iter().map(|id| scene.told(*id).len()).collect();
-        assert!(lengths.iter().enumerate().all(|(nth, len)| (*len > 0) == (nth < told)), "{told}: {lengths:?}");
+        assert!(
+            lengths.iter().enumerate().all(|(nth, len)| (*len > 0) == (nth < told)),
+            "{told}: {lengths:?}"
+        );
         assert_eq!(scene.inn.asked.get() as usize, told);
         if told < ids.len() {
             assert_eq!(scene.desk.next_deadline(), Some(turn + millis(20)), "who waits is not forgotten");
@@ -378,14 +385,23 @@ fn a_peer_is_sent_away_once_for_each_request_and_a_stranger_is_not_there() {
         scene.visit(&[format!("{line} HTTP/1.1\r\nHost: [::1]\r\n\r\n").as_bytes()], now())
     };
     let told = ask(&mut scene, "DELETE /api/peers/12.3?reason=too%20loud");
-    assert!(told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with("\r\n\r\n{\"dismissed\":\"12.3\"}\n"), "{told}");
+    assert!(
+        told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with("\r\n\r\n{\"dismissed\":\"12.3\"}\n"),
+        "{told}"
+    );
     let told = ask(&mut scene, "DELETE /api/peers/12.4");
-    assert!(told.starts_with("HTTP/1.1 404 Not Found\r\n") && told.ends_with("no such peer (any more).\n"), "{told}");
+    assert!(
+        told.starts_with("HTTP/1.1 404 Not Found\r\n") && told.ends_with("no such peer (any more).\n"),
+        "{told}"
+    );
     let told = ask(&mut scene, "GET /api/peers/12.3");
     assert!(told.starts_with("HTTP/1.1 405 ") && told.contains("\r\nAllow: DELETE\r\n"), "{told}");
     let other = PeerId { slot: 12, serial: 4 };
     assert_eq!(scene.inn.dismissed, [(PEER, "too loud".to_owned()), (other, "operator".to_owned())]);
-    assert_eq!((scene.desk.tally().answered, count(&scene, "admin_not_found"), count(&scene, "admin_method")), (1, 1, 1));
+    assert_eq!(
+        (scene.desk.tally().answered, count(&scene, "admin_not_found"), count(&scene, "admin_method")),
+        (1, 1, 1)
+    );
     assert_eq!(scene.inn.asked.get(), 0);
 }
 

@@ -14,6 +14,7 @@ use crate::{
     canary::{self, Canary},
     channel::{Channels, Seat},
     control::Control,
+    event_stream::Form,
     handshake::{Handshake, ProxyLine},
     limits::Limits,
     news::{Ended, Traffic},
@@ -57,6 +58,8 @@ pub(crate) struct Peer<L> {
     counted_as_refused: Option<bool>,
     /// A line of the PROXY protocol has named nobody.
     pub(crate) is_unnamed: bool,
+    /// In which form the peer gets its channel, once it is open.
+    pub(crate) form: Form,
 }
 
 /// How a peer is counted under its address: to be given back when its slot is freed.
@@ -155,6 +158,7 @@ impl<L> Peer<L> {
             control: Control::default(),
             copied: 0,
             is_unnamed: false,
+            form: Form::Frames,
             due: false,
             writable: true,
             edge: false,

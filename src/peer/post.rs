@@ -40,7 +40,7 @@ const TOO_LONG: Refusal = Refusal::BadRequest("the body is longer than its Conte
 
 impl Posting {
     pub(crate) fn new(post: &Post<'_>, now: Instant) -> Self {
-        let (path, kind, length) = (post.path.as_ref().into(), post.kind, post.length);
+        let (path, kind, length) = ((*post.path).into(), post.kind, post.length);
         Self { path, kind, length, body: Vec::new(), utf8: Utf8::default(), since: now }
     }
 

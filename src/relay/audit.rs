@@ -100,12 +100,18 @@ impl<L> Relay<L> {
             return Err(format!("is due, owed a read: {wanted:?}, but listed {lists:?} (law 10)"));
         }
         let waits = match (peer.reading, &peer.seat) {
-            (Reading::Held, Some(seat)) => self.channels.is_waiting(seat.channel, id),
+            (Reading::Held, Some(seat)) => {
+                let is_full = self.channels.unoffered(seat.channel) > self.limits.hold as u64;
+                is_full && self.channels.is_waiting(seat.channel, id)
+            }
             (Reading::Held, None) => false,
             _ => true,
         };
         if !waits {
-            return Err(format!("is {:?} and waits nowhere", peer.reading));
+            return Err(format!("is {:?} and waits nowhere, or for nothing (law 10)", peer.reading));
+        }
+        if peer.seat.as_ref().is_some_and(|seat| self.channels.form(seat.channel) != peer.form) {
+            return Err(format!("reads {:?} and sits elsewhere (law 11)", peer.form));
         }
         let Some(deadline) = peer.deadline(&self.limits) else {
             return Err("gone and not buried (law 1)".into());

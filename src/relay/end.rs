@@ -10,6 +10,7 @@ use crate::{
     canary::{self, Canary},
     channel::Seat,
     counters::Disconnect,
+    event_stream::{self, Form},
     frame,
     handshake::Refusal,
     id::PeerId,
@@ -55,7 +56,8 @@ impl<L> Relay<L> {
         let spread_secs = self.limits.drain.as_secs().clamp(1, RETRY_SPREAD_MAX_SECS) as u32;
         let retry_after_secs = left.as_secs() + u64::from(self.random.up_to(spread_secs));
         let reason = format!("retry-after={retry_after_secs}");
-        self.close(id, Disconnect::Shutdown, 1012, &reason, now);
+        let last_words = self.last_words(id, 1012, &reason, Some(1000 * retry_after_secs));
+        self.part(id, Disconnect::Shutdown, last_words, now);
     }
 
     /// Answers the request with a refusal, and ends.
@@ -77,7 +79,16 @@ impl<L> Relay<L> {
 
     /// Closes an open peer, after what is due to it.
     pub(super) fn close(&mut self, id: PeerId, why: Disconnect, code: u16, reason: &str, now: Instant) {
-        self.part(id, why, frame::close(code, reason), now);
+        let last_words = self.last_words(id, code, reason, None);
+        self.part(id, why, last_words, now);
+    }
+
+    /// What an open peer is told at its end, in the form that it reads.
+    fn last_words(&self, id: PeerId, code: u16, reason: &str, retry_millis: Option<u64>) -> Vec<u8> {
+        match self.roster.get(id).map(|peer| peer.form) {
+            Some(Form::Events) => event_stream::close(code, reason, retry_millis),
+            _ => frame::close(code, reason),
+        }
     }
 
     fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
@@ -102,7 +113,8 @@ impl<L> Relay<L> {
     /// Cuts an open peer off: its backlog is given free at once.
     pub(super) fn cut(&mut self, id: PeerId, why: Disconnect, code: u16, reason: &str, now: Instant) {
         let story = self.count_end(id, why);
-        self.enter_closing(id, frame::close(code, reason), story, now);
+        let last_words = self.last_words(id, code, reason, None);
+        self.enter_closing(id, last_words, story, now);
         self.give_free(id, now);
     }
 
@@ -152,10 +164,9 @@ impl<L> Relay<L> {
     ) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
+        let has_reply = peer.form == Form::Frames && story.as_ref().is_some_and(|story| story.why.is_orderly());
         let reply = match &peer.stage {
-            Stage::Open(open) if story.as_ref().is_some_and(|story| story.why.is_orderly()) => {
-                open.await_reply(&self.limits)
-            }
+            Stage::Open(open) if has_reply => open.await_reply(&self.limits),
             _ => None,
         };
         peer.stage =

@@ -47,8 +47,8 @@ use crate::{
 };
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use audit::Published;
-pub use roll::{ChannelRow, PeerRow};
 use due::Due;
+pub use roll::{ChannelRow, PeerRow};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Instant,

@@ -10,9 +10,11 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Callable
 
+import desk
 from ends import reset
 from heads import drip, flooded
 from wire import BINARY, CONTINUATION, PING, TEXT, frame, open_socket, request
@@ -36,6 +38,8 @@ class Attack:
     keys: dict = field(default_factory=dict)
     crowd: int = 0
     path: str = "/crowd"
+    # They go where operators ask.
+    at_desk: bool = False
 
 
 def slowloris(port, stop, _):
@@ -171,6 +175,19 @@ def bursts(port, stop, crowd):
     s.close()
 
 
+def curious(port, stop, _):
+    """A hundred at a time, each with a question that nobody has asked before."""
+    asked = 0
+    while not stop.is_set():
+        crowd = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(desk.SCRAPERS)]
+        for s in crowd:
+            asked += 1
+            with suppress(ConnectionError):
+                s.sendall(desk.request(desk.different(asked)))
+        for s in crowd:
+            desk.answer(s)
+
+
 def settle(crowd, due):
     """Until all of the crowd have so many bytes."""
     end = time.monotonic() + 10
@@ -195,4 +212,5 @@ ATTACKS = [
     Attack(22, "500 stopped clients, 10 MB/s", [stopped_clients], more_than("disconnects.memory", 100), MEMORY),
     Attack(25, "a fast sender, 1000 receivers", [fast_sender], more_than("held", 10), crowd=1000),
     Attack(26, "bursts of 64, 9000 receivers", [bursts], more_than("deliveries", 5_000_000), crowd=9000),
+    Attack(53, "100 scrapers, 9000 peers", [curious], more_than("admin_answered", 100), desk.DESK, 9000, at_desk=True),
 ]

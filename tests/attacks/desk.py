@@ -113,8 +113,8 @@ def scrapers(field):
 
 def different(n):
     """A question of its own for each of a crowd: nothing that was told before can be told again."""
-    paths = ["/metrics", "/api/channels", "/api/log", "/api/status", "/api/peers?limit={}", "/api/peers?tag={:x}"]
-    return paths[n % len(paths)].format(n + 1)
+    paths = ["/metrics", "/api/channels", "/api/peers?limit={}", "/api/status", "/api/peers?limit=1000&tag={:x}"]
+    return paths[n % len(paths)].format(n % 1000 + 1)
 
 
 def curious(field):

@@ -160,7 +160,7 @@ def measured(binary, attack, own, other):
         percentiles(relay.port, 0.5)
         for _ in range(ROUNDS):
             result.alone.append(percentiles(relay.port, ROUND_SECS))
-            with Company(attack, relay.port, crowd):
+            with Company(attack, relay.admin_port if attack.at_desk else relay.port, crowd):
                 result.beside.append(percentiles(relay.port, ROUND_SECS))
             reached(lambda: relay.counters()["peers"] <= attack.crowd, PATIENCE_SECS)
         result.counters, result.peak = relay.counters(), peak_bytes(relay.child.pid)

@@ -33,7 +33,6 @@ fn page(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
 }
 
-
 fn status(address: SocketAddr) -> Value {
     let answer = page(address, "/api/status");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -25,7 +25,10 @@ fn ask(desk: SocketAddr, line: &str, fields: &str) -> (String, Vec<u8>) {
 
 fn told(desk: SocketAddr, path: &str) -> Value {
     let (head, body) = ask(desk, &format!("GET {path}"), "");
-    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("\r\nContent-Type: application/json\r\n"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 200 ") && head.contains("\r\nContent-Type: application/json\r\n"),
+        "{head}"
+    );
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -81,7 +84,11 @@ fn every_route_has_its_media_type_and_its_head_alone() {
         assert_eq!(field(&head, "X-Content-Type-Options"), Some("nosniff"), "{path}");
         assert!(!head.contains("Access-Control") && !body.is_empty(), "{path}: {head}");
         let is_file = field(&head, "ETag").is_some();
-        assert_eq!(field(&head, "Cache-Control"), Some(if is_file { "no-cache" } else { "no-store" }), "{path}");
+        assert_eq!(
+            field(&head, "Cache-Control"),
+            Some(if is_file { "no-cache" } else { "no-store" }),
+            "{path}"
+        );
         assert_eq!(field(&head, "Content-Security-Policy").is_some(), is_file, "{path}");
         if media == "application/json" {
             assert!(serde_json::from_slice::<Value>(&body).unwrap().is_object(), "{path}");
@@ -94,7 +101,10 @@ fn every_route_has_its_media_type_and_its_head_alone() {
             assert_eq!(head_alone, head, "{path}");
             let known = format!("If-None-Match: {}\r\n", field(&head, "ETag").unwrap());
             let (head, nothing) = ask(desk, &format!("GET {path}"), &known);
-            assert!(head.starts_with("HTTP/1.1 304 Not Modified\r\n") && nothing.is_empty(), "{path}: {head}");
+            assert!(
+                head.starts_with("HTTP/1.1 304 Not Modified\r\n") && nothing.is_empty(),
+                "{path}: {head}"
+            );
         }
     }
 }
@@ -131,8 +141,12 @@ fn peers_are_told_with_what_they_said_under_the_name_that_they_know() {
     let tagged = told(desk, "/api/peers?tag=fe");
     assert_eq!((&tagged["total"], &tagged["peers"][0]["id"]), (&json!(1), &json!(name_b)));
     let channels = told(desk, "/api/channels");
-    let paths: BTreeSet<_> = channels["channels"].as_array().unwrap().iter().map(|row| row["path"].as_str()).collect();
-    assert_eq!((paths, &channels["total"]), (BTreeSet::from([Some("/other"), Some("/room/caf%C3%A9")]), &json!(2)));
+    let paths: BTreeSet<_> =
+        channels["channels"].as_array().unwrap().iter().map(|row| row["path"].as_str()).collect();
+    assert_eq!(
+        (paths, &channels["total"]),
+        (BTreeSet::from([Some("/other"), Some("/room/caf%C3%A9")]), &json!(2))
+    );
     let wanted = json!({
         "path": "/room/caf%C3%A9", "peers": 2, "event_streams": 0, "backlog_bytes": 0, "lag_bytes": 0,
         "lagging_peers": 0,
@@ -154,7 +168,10 @@ fn who_is_behind_a_proxy_is_told_with_it() {
     assert!(head(&mut client).starts_with("HTTP/1.1 101 "));
     let peers = told_when(relay.addresses[1], "/api/peers", |told| told["total"] == 1);
     let peer = &peers["peers"][0];
-    assert_eq!((&peer["address"], &peer["via"]), (&json!("203.0.113.7"), &json!(client.local_addr().unwrap().to_string())));
+    assert_eq!(
+        (&peer["address"], &peer["via"]),
+        (&json!("203.0.113.7"), &json!(client.local_addr().unwrap().to_string()))
+    );
 }
 
 #[test]
@@ -173,7 +190,10 @@ fn the_slowest_peer_stands_first() {
     let lag = peers["peers"][0]["lag_bytes"].as_u64().unwrap();
     let channels = told_when(desk, "/api/channels", |told| told["channels"][0]["lagging_peers"] == 1);
     let row = &channels["channels"][0];
-    assert!(lag > 0 && row["backlog_bytes"].as_u64().unwrap() >= row["lag_bytes"].as_u64().unwrap(), "{row:#}");
+    assert!(
+        lag > 0 && row["backlog_bytes"].as_u64().unwrap() >= row["lag_bytes"].as_u64().unwrap(),
+        "{row:#}"
+    );
 }
 
 #[test]
@@ -190,7 +210,9 @@ fn an_operator_sends_a_peer_away_and_nobody_else_does() {
     }
     let mut rebound = TcpStream::connect(desk).unwrap();
     let port = desk.port();
-    let request = format!("DELETE /api/peers/{name_a} HTTP/1.1\r\nHost: rebound.example:{port}\r\nOrigin: http://rebound.example:{port}\r\n\r\n");
+    let request = format!(
+        "DELETE /api/peers/{name_a} HTTP/1.1\r\nHost: rebound.example:{port}\r\nOrigin: http://rebound.example:{port}\r\n\r\n"
+    );
     rebound.write_all(request.as_bytes()).unwrap();
     assert!(head(&mut rebound).starts_with("HTTP/1.1 421 "));
     for method in ["GET", "POST", "PUT", "PATCH"] {
@@ -238,11 +260,22 @@ fn the_log_of_the_desk_has_what_happened_the_newest_first() {
     refused.write_all(b"PUT / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     let log = told_when(desk, "/api/log", |log| log["entries"].as_array().unwrap().len() == 3);
     let entry = |nth: usize| &log["entries"][nth];
-    let wanted = [("refused", json!("method"), Value::Null), ("ended", json!("eof"), json!("/room")), ("opened", Value::Null, json!("/room"))];
+    let wanted = [
+        ("refused", json!("method"), Value::Null),
+        ("ended", json!("eof"), json!("/room")),
+        ("opened", Value::Null, json!("/room")),
+    ];
     for (nth, (event, reason, channel)) in wanted.into_iter().enumerate() {
         let found = entry(nth);
-        assert_eq!((&found["event"], &found["reason"], &found["channel"]), (&json!(event), &reason, &channel), "{log:#}");
-        assert_eq!((found["seq"].as_u64(), found["lasted_secs"].is_null()), (Some(3 - nth as u64), event != "ended"));
+        assert_eq!(
+            (&found["event"], &found["reason"], &found["channel"]),
+            (&json!(event), &reason, &channel),
+            "{log:#}"
+        );
+        assert_eq!(
+            (found["seq"].as_u64(), found["lasted_secs"].is_null()),
+            (Some(3 - nth as u64), event != "ended")
+        );
     }
     assert_eq!((&entry(1)["peer"], &entry(1)["address"]), (&json!(name), &json!(address)));
     assert_eq!((&entry(2)["peer"], &entry(2)["address"]), (&json!(name), &json!(address)));
@@ -262,10 +295,19 @@ fn metrics_are_told_in_both_forms_and_count() {
         let (head, body) = ask(desk, "GET /metrics", &format!("Accept: {accept}\r\n"));
         (field(&head, "Content-Type").unwrap().to_owned(), String::from_utf8(body).unwrap())
     };
-    let lines = ["wsrelayd_peers 2", "wsrelayd_messages_in_total 5", "wsrelayd_deliveries_total 5", "wsrelayd_channels 1"];
+    let lines = [
+        "wsrelayd_peers 2",
+        "wsrelayd_messages_in_total 5",
+        "wsrelayd_deliveries_total 5",
+        "wsrelayd_channels 1",
+    ];
     for (accept, media, end) in [
         ("*/*", "text/plain; version=0.0.4; charset=utf-8", '\n'),
-        ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text; version=1.0.0; charset=utf-8", '\n'),
+        (
+            "application/openmetrics-text;version=1.0.0",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            '\n',
+        ),
     ] {
         let (told_media, text) = until("what was sent", || {
             let (media, text) = scrape(accept);
@@ -277,7 +319,10 @@ fn metrics_are_told_in_both_forms_and_count() {
     let counts = told_when(desk, "/api/status", |status| status["totals"]["messages_in"] == 5);
     let rates = &counts["rates"];
     assert!(rates["longest_turn_micros"].as_u64().unwrap() > 0, "{rates:#}");
-    assert!(rates["mean_turn_micros"].as_f64().unwrap() <= rates["longest_turn_micros"].as_f64().unwrap(), "{rates:#}");
+    assert!(
+        rates["mean_turn_micros"].as_f64().unwrap() <= rates["longest_turn_micros"].as_f64().unwrap(),
+        "{rates:#}"
+    );
     assert!(counts["totals"]["log_dropped"] == 0);
 }
 

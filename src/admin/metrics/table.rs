@@ -45,13 +45,28 @@ const TOTALS: &[Total] = &[
     total("writes", "writes", Count, "Writes to peers' sockets."),
     total("write_bytes", "write_bytes", Count, "Bytes that peers' sockets took."),
     total("refused_writes", "refused_writes", Count, "Writes that peers' sockets did not take."),
-    total("pings", "pings", Count, "Pings sent."),
+    total("pings", "pings", Count, "Pings sent, and comments in event streams."),
     total("heartbeats", "heartbeats", Count, "Application heartbeats answered."),
-    total("held", "held", Count, "Times that a sender was left unread since its channel had too much on its way."),
-    total("deferred", "deferred", Count, "Times that a peer was left unread since a budget for memory was spent."),
+    total(
+        "held",
+        "held",
+        Count,
+        "Times that a sender was left unread since its channel had too much on its way.",
+    ),
+    total(
+        "deferred",
+        "deferred",
+        Count,
+        "Times that a peer was left unread since a budget for memory was spent.",
+    ),
     total("turns", "turns", Count, "Turns of the loop."),
     total("longest_turn_micros", "longest_turn_seconds", MostMicros, "The longest turn so far."),
-    total("most_turn_cpu_micros", "most_turn_cpu_seconds", MostMicros, "The most processor time of a turn so far."),
+    total(
+        "most_turn_cpu_micros",
+        "most_turn_cpu_seconds",
+        MostMicros,
+        "The most processor time of a turn so far.",
+    ),
     total("most_turn_accepts", "most_turn_accepts", Most, "The most connections that one turn accepted."),
     total("most_turn_reads", "most_turn_reads", Most, "The most reads of one turn."),
     total("most_turn_read_bytes", "most_turn_read_bytes", Most, "The most bytes that one turn read."),
@@ -59,15 +74,40 @@ const TOTALS: &[Total] = &[
     total("most_turn_writes", "most_turn_writes", Most, "The most writes of one turn."),
     total("most_turn_write_bytes", "most_turn_write_bytes", Most, "The most bytes that one turn wrote."),
     total("stalls", "stalls", Count, "Times that the process stood still for longer than a second."),
-    total("peak_lag", "peak_lag_bytes", Most, "The most that a peer ever lacked while its socket refused bytes."),
+    total(
+        "peak_lag",
+        "peak_lag_bytes",
+        Most,
+        "The most that a peer ever lacked while its socket refused bytes.",
+    ),
     total("peak_backlog", "peak_backlog_bytes", Most, "The most memory that backlogs ever took."),
     total("peak_inflight", "peak_inflight_bytes", Most, "The most memory that unfinished input ever took."),
     total("news_suppressed", "news_suppressed", Count, "Lines about peers that were kept from the log."),
-    total("ignored_addresses", "ignored_addresses", Count, "Addresses named by somebody who is not trusted to."),
-    total("unreadable_addresses", "unreadable_addresses", Count, "Addresses of clients that could not be read."),
-    total("forgotten_addresses", "forgotten_addresses", Count, "Addresses forgotten early, there being too many."),
+    total(
+        "ignored_addresses",
+        "ignored_addresses",
+        Count,
+        "Addresses named by somebody who is not trusted to.",
+    ),
+    total(
+        "unreadable_addresses",
+        "unreadable_addresses",
+        Count,
+        "Addresses of clients that could not be read.",
+    ),
+    total(
+        "forgotten_addresses",
+        "forgotten_addresses",
+        Count,
+        "Addresses forgotten early, there being too many.",
+    ),
     total("close_timeouts", "close_timeouts", Count, "Connections cut at the close deadline."),
-    total("undelivered_closes", "undelivered_closes", Count, "Connections that ended before their last words left."),
+    total(
+        "undelivered_closes",
+        "undelivered_closes",
+        Count,
+        "Connections that ended before their last words left.",
+    ),
 ];
 
 /// All of them, now.
@@ -100,7 +140,11 @@ fn state<L>(relay: &Relay<L>, of: &Circumstances<'_>) -> Vec<Family> {
         gauge("max_connections", limits.max_connections, "The limit of connections."),
         gauge("handshaking", relay.handshaking(), "Connections without a finished handshake."),
         gauge("channels", relay.channels(), "Channels with at least one peer."),
-        gauge("slowest_lag_bytes", lag_bytes as usize, "The most that a peer lacks while its socket refuses bytes."),
+        gauge(
+            "slowest_lag_bytes",
+            lag_bytes as usize,
+            "The most that a peer lacks while its socket refuses bytes.",
+        ),
         gauge("lagging_peers", lagging_peers, "Peers that lack something while their sockets refuse bytes."),
         gauge("backlog_bytes", relay.backlog_bytes(), "Memory of messages that somebody has yet to get."),
         gauge("max_backlog_bytes", limits.max_backlog, "Its budget."),
@@ -117,8 +161,18 @@ fn connections<L>(relay: &Relay<L>) -> Vec<Family> {
     vec![
         counter("opened", counters.opened, "Connections accepted."),
         counter("joined", counters.joined, "Peers that joined a channel."),
-        family("refused", Kind::Counter, Samples::By("reason", refused), "Connections refused, or lost before they joined."),
-        family("disconnects", Kind::Counter, Samples::By("reason", ended), "Peers whose connection ended, or was closed."),
+        family(
+            "refused",
+            Kind::Counter,
+            Samples::By("reason", refused),
+            "Connections refused, or lost before they joined.",
+        ),
+        family(
+            "disconnects",
+            Kind::Counter,
+            Samples::By("reason", ended),
+            "Peers whose connection ended, or was closed.",
+        ),
         family("turn_seconds", Kind::Histogram, turns, "How long the turns of the loop took."),
         family("lag_bytes", Kind::Histogram, lags, "What peers lacked while their sockets refused bytes."),
     ]
@@ -127,7 +181,8 @@ fn connections<L>(relay: &Relay<L>) -> Vec<Family> {
 #[allow(clippy::cast_precision_loss, reason = "no turn is so long")]
 fn totals<L>(relay: &Relay<L>) -> Vec<Family> {
     let totals = relay.counters().totals();
-    let number_of = |row: &Total| totals.iter().find(|(total, _)| *total == row.total).map(|(_, number)| *number);
+    let number_of =
+        |row: &Total| totals.iter().find(|(total, _)| *total == row.total).map(|(_, number)| *number);
     let family_of = |row: &Total, number: u64| match row.unit {
         Count => counter(row.name, number, row.help),
         Most => family(row.name, Kind::Gauge, Samples::One(number), row.help),
@@ -155,7 +210,12 @@ fn desk(desk: &Tally) -> Vec<Family> {
     vec![
         counter("admin_opened", desk.opened, "Visitors of these pages."),
         counter("admin_answered", desk.answered, "Visitors who were told a page."),
-        family("admin_refused", Kind::Counter, Samples::By("reason", refused), "Visitors who were told none."),
+        family(
+            "admin_refused",
+            Kind::Counter,
+            Samples::By("reason", refused),
+            "Visitors who were told none.",
+        ),
         counter("admin_read_bytes", desk.read_bytes, "Bytes that visitors sent."),
         counter("admin_write_bytes", desk.write_bytes, "Bytes that visitors took."),
         most("admin_most_turn_reads", desk.most_turn_reads, "The most reads of visitors in one turn."),

@@ -43,7 +43,8 @@ fn shapes(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
     for line in samples(text) {
         let (sample, _) = line.rsplit_once(' ').unwrap();
         let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let family =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         let family = if shapes.contains_key(family) { family } else { name };
         let (_, known) = shapes.get_mut(family).unwrap_or_else(|| panic!("{name} has no type"));
         let keys = labels.split(',').filter_map(|label| label.split_once('=')).map(|(key, _)| key);
@@ -112,7 +113,8 @@ fn every_total_is_a_metric() {
 #[test]
 fn the_readme_has_every_metric_with_its_type_and_its_labels() {
     let readme = include_str!("../../../README.md");
-    let cell = |text: &str| text.replace('`', "").split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>();
+    let cell =
+        |text: &str| text.replace('`', "").split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>();
     let mut told = BTreeMap::new();
     for row in readme.lines().filter(|line| line.starts_with("| `wsrelayd_")) {
         let cells = row.split('|').collect::<Vec<_>>();

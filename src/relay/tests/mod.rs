@@ -1,13 +1,16 @@
 //! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
 mod addresses;
+mod heartbeat;
 mod laws;
 mod limits;
+mod post;
 mod rfc;
 mod roll;
 mod rooms;
 mod share;
 mod slow;
+mod streams;
 mod times;
 
 use super::{REFUSAL_SLOTS, Relay};
@@ -29,11 +32,15 @@ use std::{
 struct Link {
     input: Vec<u8>,
     output: Vec<u8>,
+    /// The peer has ended its side.
+    ended: bool,
     /// The socket takes nothing.
     full: bool,
     /// The socket takes so many bytes more, if there is a limit.
     room: Option<usize>,
     finished: bool,
+    /// How long bytes may stand unacknowledged.
+    patience: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -46,8 +53,9 @@ impl Wire<Link> for Ends {
         let len = link.input.len().min(max);
         self.scratch = link.input.drain(..len).collect();
         match len {
+            0 if link.ended => Heard::End,
             0 => Heard::WouldBlock,
-            _ => Heard::Bytes { bytes: &self.scratch, drained: link.input.is_empty() },
+            _ => Heard::Bytes { bytes: &self.scratch, drained: link.input.is_empty() && !link.ended },
         }
     }
 
@@ -65,6 +73,10 @@ impl Wire<Link> for Ends {
 
     fn finish(&mut self, link: &mut Link) {
         link.finished = true;
+    }
+
+    fn lose_after(&mut self, link: &mut Link, patience: Duration) {
+        link.patience = Some(patience);
     }
 }
 

@@ -22,7 +22,11 @@ fn the_slowest_stand_first_and_no_more_than_were_asked_for() {
     let now = start + Duration::from_secs(7);
     let roll = relay.roll(None, None, 3, now);
     let lags = roll.0.iter().map(|row| (row.lag, row.takes_bytes)).collect::<Vec<_>>();
-    assert_eq!((names(&roll), roll.1), (vec![slower, slow, speaker], 6), "the others in the order of their slots");
+    assert_eq!(
+        (names(&roll), roll.1),
+        (vec![slower, slow, speaker], 6),
+        "the others in the order of their slots"
+    );
     assert_eq!(lags, [(5 + 7, false), (7, false), (0, true)]);
     let row = &roll.0[2];
     assert_eq!((row.channel, row.form, row.age), ("/room", Form::Frames, Duration::from_secs(7)));
@@ -60,9 +64,19 @@ fn channels_are_ranked_by_their_slowest_and_then_by_their_peers() {
     say(&mut relay, speaker, &masked(0x81, b"hello"));
     settle(&mut relay, now);
     let (rows, total) = relay.channel_rows(3);
-    assert_eq!((rows.iter().map(|row| row.path).collect::<Vec<_>>(), total), (vec!["/room", "/three", "/two"], 4));
+    assert_eq!(
+        (rows.iter().map(|row| row.path).collect::<Vec<_>>(), total),
+        (vec!["/room", "/three", "/two"], 4)
+    );
     let backlog_bytes = relay.backlog_bytes();
-    let wanted = ChannelRow { path: "/room", peers: 3, event_streams: 0, backlog_bytes, lag_bytes: 7, lagging_peers: 2 };
+    let wanted = ChannelRow {
+        path: "/room",
+        peers: 3,
+        event_streams: 0,
+        backlog_bytes,
+        lag_bytes: 7,
+        lagging_peers: 2,
+    };
     assert_eq!(rows[0], wanted);
     assert_eq!(rows[1], ChannelRow { path: "/three", peers: 3, ..ChannelRow::default() });
 }

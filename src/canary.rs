@@ -58,6 +58,14 @@ pub(crate) enum Canary {
     StayNotEnded,
     /// A reload is applied by half: deadlines that come nearer are not told to the wheel.
     ReloadByHalf,
+    /// Who reads a channel as an event stream is not told that there is news.
+    TwinNotStirred,
+    /// A channel's senders are not held back for those who read it in the other form.
+    TwinOverlooked,
+    /// A heartbeat is answered, and relayed too.
+    HeartbeatRelayed,
+    /// What is posted is published although the channel's senders must wait.
+    PostNotHeld,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -93,7 +101,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -119,5 +127,9 @@ impl Canary {
         Self::NobodyExempt,
         Self::StayNotEnded,
         Self::ReloadByHalf,
+        Self::TwinNotStirred,
+        Self::TwinOverlooked,
+        Self::HeartbeatRelayed,
+        Self::PostNotHeld,
     ];
 }

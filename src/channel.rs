@@ -1,14 +1,22 @@
 //! Channels: a path, the peers seated on it, and their backlog.
 //!
-//! Owns the look-up by path, the seats, the sum of all backlogs' memory, and how much of each channel has not yet
-//! been offered to everybody who would take it. Promises: a channel is made with its first seat and nothing of it
-//! stays after its last. Leaves to others: who is slow, who is read, and every write.
+//! A path that is read in both wire forms has a slot for each, with members and a backlog of its own; the two are twins,
+//! and each message is appended to both. Owns the look-up by path, the seats, the sum of all backlogs' memory, and how
+//! much of each slot has not yet been offered to everybody who would take it. Promises: a slot is made with its first
+//! seat and nothing of it stays after its last, so that nothing is encoded in a form that nobody reads. Leaves to others:
+//! who is slow, who is read, and every write.
 
-use crate::{backlog::Backlog, backlog::Cursor, frame::Header, id::PeerId};
+use crate::{
+    backlog::{Backlog, Cursor},
+    canary::{self, Canary},
+    event_stream::{self, Form},
+    frame::{Header, Kind},
+    id::PeerId,
+};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 
-/// The name of a channel while it has members.
+/// The name of a channel's slot while it has members.
 pub(crate) type ChannelId = u32;
 
 /// A peer's place in a channel.
@@ -20,11 +28,16 @@ pub(crate) struct Seat {
     pub(crate) cursor: Cursor,
 }
 
-/// One channel.
+/// One channel, in one form.
 #[derive(Debug)]
 pub(crate) struct Channel {
     path: Box<str>,
+    form: Form,
+    /// The same channel in the other form, while that has members.
+    twin: Option<ChannelId>,
     members: Vec<PeerId>,
+    /// How many of them get nothing of what comes from now on.
+    ending: u32,
     backlog: Backlog,
     /// All before it was offered to every member whose socket takes bytes.
     offered: u64,
@@ -40,7 +53,8 @@ pub(crate) struct Channel {
 #[derive(Debug)]
 pub(crate) struct Channels {
     slots: Slab<Channel>,
-    by_path: BTreeMap<Box<str>, ChannelId>,
+    /// The slots of each path, by form; at least one.
+    by_path: BTreeMap<Box<str>, [Option<ChannelId>; 2]>,
     stirred: Vec<ChannelId>,
     unsettled: Vec<ChannelId>,
     /// Memory of all backlogs.
@@ -58,29 +72,35 @@ impl Channels {
         }
     }
 
-    /// Seats a peer at the end of the channel's backlog.
-    pub(crate) fn join(&mut self, path: &str, id: PeerId) -> Seat {
-        let channel = match self.by_path.get(path) {
-            Some(channel) => *channel,
-            None => self.make(path),
-        };
+    /// Seats a peer at the end of the channel's backlog in this form.
+    pub(crate) fn join(&mut self, path: &str, form: Form, id: PeerId) -> Seat {
+        let known = self.by_path.get(path).and_then(|slots| slots[form as usize]);
+        let channel = known.unwrap_or_else(|| self.make(path, form));
         let slot = &mut self.slots[channel as usize];
         let index = slot.members.len() as u32;
         slot.members.push(id);
         Seat { channel, index, cursor: slot.backlog.join() }
     }
 
-    fn make(&mut self, path: &str) -> ChannelId {
+    fn make(&mut self, path: &str, form: Form) -> ChannelId {
+        let slots = self.by_path.entry(path.into()).or_default();
+        let twin = slots[form.other() as usize];
         let channel = self.slots.insert(Channel {
             path: path.into(),
+            form,
+            twin,
             members: Vec::new(),
+            ending: 0,
             backlog: Backlog::new(),
             offered: 0,
             stirred: false,
             unsettled: false,
             waiting: VecDeque::new(),
         }) as ChannelId;
-        self.by_path.insert(path.into(), channel);
+        slots[form as usize] = Some(channel);
+        if let Some(twin) = twin {
+            self.slots[twin as usize].twin = Some(channel);
+        }
         channel
     }
 
@@ -88,6 +108,7 @@ impl Channels {
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<PeerId> {
         let Seat { channel, index, cursor } = seat;
         self.edit(channel, |slot| {
+            slot.ending -= u32::from(cursor.is_ending());
             slot.backlog.leave(cursor);
             slot.members.swap_remove(index as usize);
         });
@@ -101,31 +122,105 @@ impl Channels {
 
     fn vanish(&mut self, channel: ChannelId) {
         let gone = self.slots.remove(channel as usize);
-        self.by_path.remove(&gone.path);
         if gone.stirred {
             self.stirred.retain(|other| *other != channel);
         }
         if gone.unsettled {
             self.unsettled.retain(|other| *other != channel);
         }
+        match gone.twin {
+            Some(twin) => self.bereave(twin, &gone),
+            None => drop(self.by_path.remove(&gone.path)),
+        }
         if self.slots.is_empty() {
             *self = Self::new();
         }
     }
 
-    /// Appends a message to the sender's channel.
-    pub(crate) fn publish(&mut self, seat: &mut Seat, echo: bool, header: &Header, payload: &[u8]) {
-        let channel = seat.channel;
-        let (stirred, unsettled) = self.edit(channel, |slot| {
-            slot.backlog.append(header, payload, (!echo).then_some(&mut seat.cursor));
-            (std::mem::replace(&mut slot.stirred, true), std::mem::replace(&mut slot.unsettled, true))
+    /// A twin is alone from now on. Who waited there for the other one is let go on when things are settled.
+    fn bereave(&mut self, twin: ChannelId, gone: &Channel) {
+        if let Some(slots) = self.by_path.get_mut(&gone.path) {
+            slots[gone.form as usize] = None;
+        }
+        let slot = &mut self.slots[twin as usize];
+        slot.twin = None;
+        if !std::mem::replace(&mut slot.unsettled, true) {
+            self.unsettled.push(twin);
+        }
+    }
+
+    /// Nothing of what comes from now on is for this member.
+    pub(crate) fn end(&mut self, seat: &mut Seat) {
+        let slot = &mut self.slots[seat.channel as usize];
+        slot.ending += u32::from(!seat.cursor.is_ending());
+        seat.cursor.end_at(slot.backlog.end());
+    }
+
+    /// The slots of a path, one for each form in which it is read.
+    pub(crate) fn slots_of(&self, path: &str) -> impl Iterator<Item = ChannelId> + use<> {
+        self.by_path.get(path).copied().unwrap_or_default().into_iter().flatten()
+    }
+
+    /// One of the slots of this path, if it has members.
+    pub(crate) fn find(&self, path: &str) -> Option<ChannelId> {
+        self.slots_of(path).next()
+    }
+
+    /// Members of the channel of this path, in both forms, that get what comes from now on.
+    pub(crate) fn open_members(&self, path: &str) -> usize {
+        self.slots_of(path).map(|channel| self.slots[channel as usize].open()).sum()
+    }
+
+    /// Appends a message to the sender's channel, and to its twin while somebody reads that.
+    pub(crate) fn publish(&mut self, seat: &mut Seat, echo: bool, kind: Kind, payload: &[u8]) {
+        let header = Header::new(kind, payload.len());
+        let sender = (!echo).then_some(&mut seat.cursor);
+        let twin = self.append(seat.channel, header.as_bytes(), payload, sender);
+        if let Some(twin) = twin.filter(|twin| self.slots[*twin as usize].open() > 0) {
+            self.append(twin, &[], &event_stream::event(kind, payload), None);
+        }
+    }
+
+    /// Appends a message of nobody's to the channel of this path, where anybody is to get it. Says to how many slots.
+    pub(crate) fn announce(&mut self, path: &str, kind: Kind, payload: &[u8]) -> usize {
+        let mut reached = 0;
+        for channel in self.slots_of(path) {
+            match self.form(channel) {
+                _ if self.slots[channel as usize].open() == 0 => continue,
+                Form::Frames => {
+                    let header = Header::new(kind, payload.len());
+                    self.append(channel, header.as_bytes(), payload, None);
+                }
+                Form::Events => {
+                    self.append(channel, &[], &event_stream::event(kind, payload), None);
+                }
+            }
+            reached += 1;
+        }
+        reached
+    }
+
+    /// Appends an encoded message, which comes in two parts, to one slot, except for its sender, and notes that there is
+    /// news. Says which slot is its twin.
+    fn append(
+        &mut self,
+        channel: ChannelId,
+        header: &[u8],
+        payload: &[u8],
+        sender: Option<&mut Cursor>,
+    ) -> Option<ChannelId> {
+        let (stirred, unsettled, twin) = self.edit(channel, |slot| {
+            slot.backlog.append(header, payload, sender);
+            let stirred = std::mem::replace(&mut slot.stirred, true);
+            (stirred, std::mem::replace(&mut slot.unsettled, true), slot.twin)
         });
-        if !stirred {
+        if !stirred && !(header.is_empty() && canary::sings(Canary::TwinNotStirred)) {
             self.stirred.push(channel);
         }
         if !unsettled {
             self.unsettled.push(channel);
         }
+        twin
     }
 
     /// The peer got `len` more bytes of its channel. Says how many messages it now has wholly.
@@ -156,6 +251,11 @@ impl Channels {
         &self.slots[channel as usize].backlog
     }
 
+    /// The form in which the members of a slot get its messages.
+    pub(crate) fn form(&self, channel: ChannelId) -> Form {
+        self.slots[channel as usize].form
+    }
+
     pub(crate) fn path(&self, channel: ChannelId) -> &str {
         &self.slots[channel as usize].path
     }
@@ -164,8 +264,9 @@ impl Channels {
         &self.slots[channel as usize].members
     }
 
+    /// Paths that are read.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.by_path.len()
     }
 
     /// Memory of all backlogs together.
@@ -173,10 +274,13 @@ impl Channels {
         self.allocated
     }
 
-    /// Bytes that were not yet offered to somebody who would take them.
+    /// Bytes that were not yet offered to somebody who would take them, in the form that has more of them.
     pub(crate) fn unoffered(&self, channel: ChannelId) -> u64 {
         let slot = &self.slots[channel as usize];
-        slot.backlog.end() - slot.offered
+        match slot.twin.filter(|_| !canary::sings(Canary::TwinOverlooked)) {
+            Some(twin) => slot.unoffered().max(self.slots[twin as usize].unoffered()),
+            None => slot.unoffered(),
+        }
     }
 
     /// Whether a member lacks more than `limit` bytes of others' messages.
@@ -219,19 +323,39 @@ impl Channels {
         }
     }
 
-    /// Takes the settled channels off their list. Gives those who waited for one with at most `hold` unoffered
-    /// bytes to `release`, the longest waiting last.
+    /// Takes the settled slots off their list. Gives those who waited for a channel with at most `hold` unoffered
+    /// bytes in each form to `release`, the longest waiting last.
     pub(crate) fn settle(&mut self, hold: u64, mut release: impl FnMut(PeerId)) {
         let slots = &mut self.slots;
         self.unsettled.retain(|channel| {
             let slot = &mut slots[*channel as usize];
-            let unoffered = slot.backlog.end() - slot.offered;
-            if unoffered <= hold {
-                std::mem::take(&mut slot.waiting).into_iter().rev().for_each(&mut release);
-            }
+            let (unoffered, twin) = (slot.unoffered(), slot.twin);
             slot.unsettled = unoffered > 0;
-            slot.unsettled
+            match twin {
+                _ if unoffered > hold => {}
+                None => slot.let_go(&mut release),
+                Some(twin) if slots[twin as usize].unoffered() > hold => {}
+                Some(twin) => {
+                    [*channel, twin].into_iter().for_each(|one| slots[one as usize].let_go(&mut release))
+                }
+            }
+            unoffered > 0
         });
+    }
+}
+
+impl Channel {
+    /// Members that get what comes from now on.
+    fn open(&self) -> usize {
+        self.members.len() - self.ending as usize
+    }
+
+    fn unoffered(&self) -> u64 {
+        self.backlog.end() - self.offered
+    }
+
+    fn let_go(&mut self, release: impl FnMut(PeerId)) {
+        std::mem::take(&mut self.waiting).into_iter().rev().for_each(release);
     }
 }
 
@@ -241,9 +365,7 @@ impl Channels {
     pub(crate) fn audit<'a>(&'a self, seat_of: impl Fn(PeerId) -> Option<&'a Seat>) -> Result<(), String> {
         let mut allocated = 0;
         for (channel, slot) in &self.slots {
-            if slot.members.is_empty() || self.by_path.get(&slot.path) != Some(&(channel as ChannelId)) {
-                return Err(format!("channel {} has nobody or cannot be found", slot.path));
-            }
+            self.audit_names(channel as ChannelId, slot)?;
             let mut cursors = Vec::new();
             for (index, id) in slot.members.iter().enumerate() {
                 match seat_of(*id) {
@@ -253,21 +375,41 @@ impl Channels {
                     _ => return Err(format!("{id} is a member of {} without a seat there", slot.path)),
                 }
             }
+            let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();
+            if ending != slot.ending as usize {
+                return Err(format!(
+                    "{ending} members of {} are ending, {} are counted",
+                    slot.path, slot.ending
+                ));
+            }
             slot.backlog.audit(&cursors).map_err(|what| format!("{}: {what}", slot.path))?;
             allocated += slot.backlog.allocated();
             if slot.stirred || slot.unsettled != self.unsettled.contains(&(channel as ChannelId)) {
                 return Err(format!("{} stands on the wrong lists", slot.path));
             }
         }
-        if allocated != self.allocated || self.by_path.len() != self.slots.len() {
+        let named = self.by_path.values().flatten().flatten().count();
+        if allocated != self.allocated || named != self.slots.len() {
             return Err(format!("backlogs hold {allocated} bytes, {} are counted", self.allocated));
         }
         Ok(())
     }
 
-    /// Paths of the channels of which more than `hold` bytes are unoffered.
+    /// Whether a slot is found under its path, and its twin too.
+    fn audit_names(&self, channel: ChannelId, slot: &Channel) -> Result<(), String> {
+        let slots = self.by_path.get(&slot.path).copied().unwrap_or_default();
+        if slot.members.is_empty() || slots[slot.form as usize] != Some(channel) {
+            return Err(format!("channel {} has nobody or cannot be found", slot.path));
+        }
+        if slot.twin != slots[slot.form.other() as usize] {
+            return Err(format!("channel {} has another twin than {:?}", slot.path, slot.twin));
+        }
+        Ok(())
+    }
+
+    /// Paths of the channels of which more than `hold` bytes are unoffered, in either form.
     pub(crate) fn over(&self, hold: u64) -> Vec<Box<str>> {
-        let over = self.slots.iter().filter(|(_, slot)| slot.backlog.end() - slot.offered > hold);
+        let over = self.slots.iter().filter(|(_, slot)| slot.unoffered() > hold);
         over.map(|(_, slot)| slot.path.clone()).collect()
     }
 

@@ -1,12 +1,12 @@
 //! What happened so far, in numbers.
 //!
 //! One struct, no globals. Every refusal and every disconnect is counted under exactly one reason (law 12), at the
-//! moment it is decided: `opened` = refused + disconnected + those that are neither yet.
+//! moment it is decided: `opened` = refused + disconnected + posted + those that are nothing of it yet.
 
 use std::{fmt, io, time::Duration};
 
 /// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
-pub const REFUSED_LABELS: [&str; 14] = [
+pub const REFUSED_LABELS: [&str; 21] = [
     "bad_request",
     "method",
     "http_version",
@@ -20,6 +20,13 @@ pub const REFUSED_LABELS: [&str; 14] = [
     "max_connections",
     "max_handshakes",
     "draining",
+    "origin",
+    "length_required",
+    "body_too_large",
+    "media_type",
+    "expectation",
+    "body_timeout",
+    "busy",
     "abandoned",
 ];
 
@@ -132,7 +139,7 @@ pub struct Work {
     pub reads: u64,
     /// Bytes they brought.
     pub read_bytes: u64,
-    /// Frames decoded.
+    /// Frames decoded, and messages posted.
     pub frames: u64,
     /// Writes to peers' sockets.
     pub writes: u64,
@@ -162,7 +169,9 @@ pub struct Counters {
     pub joined: u64,
     refused: [u64; REFUSED_LABELS.len()],
     disconnects: [u64; Disconnect::ALL.len()],
-    /// Messages accepted from peers.
+    /// Connections that brought a message by POST.
+    pub posted: u64,
+    /// Messages accepted from peers, and posted.
     pub messages_in: u64,
     /// Their payload.
     pub bytes_in: u64,
@@ -174,7 +183,7 @@ pub struct Counters {
     pub reads: u64,
     /// Bytes they brought.
     pub read_bytes: u64,
-    /// Frames decoded.
+    /// Frames decoded, and messages posted.
     pub frames: u64,
     /// Writes to peers' sockets.
     pub writes: u64,
@@ -182,8 +191,10 @@ pub struct Counters {
     pub write_bytes: u64,
     /// Writes that would have blocked.
     pub refused_writes: u64,
-    /// Pings sent.
+    /// Pings sent, and comments that stand for them in event streams.
     pub pings: u64,
+    /// Messages that asked whether anybody is there, and were answered.
+    pub heartbeats: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,
     /// Times that a peer was left unread for a turn since a budget for memory was spent.
@@ -274,6 +285,7 @@ impl Counters {
         vec![
             ("messages_in", self.messages_in),
             ("bytes_in", self.bytes_in),
+            ("posted", self.posted),
             ("deliveries", self.deliveries),
             ("skipped_messages", self.skipped_messages),
             ("reads", self.reads),
@@ -283,6 +295,7 @@ impl Counters {
             ("write_bytes", self.write_bytes),
             ("refused_writes", self.refused_writes),
             ("pings", self.pings),
+            ("heartbeats", self.heartbeats),
             ("held", self.held),
             ("deferred", self.deferred),
             ("turns", self.turns),
@@ -336,7 +349,7 @@ mod tests {
         }
         REFUSED_LABELS.into_iter().for_each(|label| counters.refuse(label));
         assert!(REFUSED_LABELS.iter().all(|label| counters.refused(label) == 1));
-        assert_eq!((counters.refused_total(), counters.disconnects_total()), (14, 15));
+        assert_eq!((counters.refused_total(), counters.disconnects_total()), (21, 15));
         let mut labels = Disconnect::ALL.map(Disconnect::label).to_vec();
         labels.sort_unstable();
         labels.dedup();

@@ -7,6 +7,9 @@
 //! buffer. Nothing is queued per peer and message: what a peer still has to get lies between its cursor and the end,
 //! and leaves with one write per turn, however many messages the turn brought.
 //!
+//! An *event stream* is a second wire form of the same messages: a twin of the channel, with members and a backlog of its
+//! own, that is there only while somebody reads it. Lag, hold and budgets work for each of the two as they do for one.
+//!
 //! # The map (imports go down only)
 //!
 //! | floor | files | what they own |
@@ -17,8 +20,8 @@
 //! | 3 | `admin/` | the desk where operators and monitors ask; `wsrelayd status` |
 //! | 3 | `nginx/` `doctor/` `ask` | what stands in front: its configuration, printed and read; the examination of a machine; other programs, asked |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
-//! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; the 101; tungstenite on a leash |
-//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
+//! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; what is asked for; tungstenite on a leash |
+//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `event_stream` `control` `slices` `counters` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
 //! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
@@ -43,8 +46,9 @@
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
 //! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`**
 //! exactly when it is owed a read, because a readable edge was not spent or input is left over, and its channel does not
-//! keep it waiting, of which more than `hold` bytes were not yet offered to somebody who would take them. Who waits for
-//! that stands on a list of the channel's, and comes back to `unread` as soon as there is room. Over a budget for memory
+//! keep it waiting, of which more than `hold` bytes, in either form, were not yet offered to somebody who would take
+//! them. Who waits for that stands on a list of the channel's, and comes back to `unread` as soon as there is room. Who
+//! gets an event stream is read for its end alone, and waits for nobody. Over a budget for memory
 //! a peer stays on `unread` for a turn unread. A reload gives the relay other limits within *hear*, all at once.
 //!
 //! # The laws
@@ -52,12 +56,12 @@
 //! 1. A slot is freed only in *bury*.
 //! 2. Only *deliver* writes to a peer, refusals included; the desk's to its visitors.
 //! 3. Floors 0 to 2 take time as an argument.
-//! 4. Reading a peer changes that peer, its channel's backlog, the account of its address, and the counters; nothing
-//!    else.
-//! 5. A frame is never cut; control frames stand at frame boundaries.
+//! 4. Reading a peer changes that peer, its channel's backlog (in both forms), the account of its address, and the
+//!    counters; nothing else.
+//! 5. A frame is never cut, nor an event; control frames, and all that is for one peer alone, stand at their boundaries.
 //! 6. Each peer that is not gone has a valid wheel entry no later than its next deadline (and a tick).
-//! 7. Total order per channel: what a peer receives is one contiguous run of the channel's messages, less its own:
-//!    no gap (except by law 8), no duplicate, no reordering, from joining to leaving.
+//! 7. Total order per channel: what a peer receives is one contiguous run of the channel's messages, less its own, in
+//!    either form: no gap (except by law 8), no duplicate, no reordering, from joining to leaving.
 //! 8. No silent loss: a gap exists only where the peer was disconnected, with the reason, or, under
 //!    `on_slow = "skip"`, where it is counted and logged.
 //! 9. Every queue, buffer and list has a limit from the configuration and a named consequence (`limits`).
@@ -87,6 +91,7 @@ pub mod config;
 mod control;
 pub mod counters;
 pub mod doctor;
+mod event_stream;
 mod frame;
 #[cfg(any(test, feature = "simulation"))]
 #[doc(hidden)]

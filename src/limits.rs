@@ -15,11 +15,32 @@ pub enum OnSlow {
     Skip,
 }
 
+/// What a client asks whether anybody is there, where it cannot send pings, and what it is answered: a browser's page
+/// has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// A message that holds this and nothing else is answered, and not relayed.
+    pub request: Box<str>,
+    /// What the answer holds.
+    pub reply: Box<str>,
+}
+
+impl Heartbeat {
+    /// Bytes of either at most: small enough to be compared with every message of that length.
+    pub const MOST: usize = 64;
+}
+
 /// The limits of the core. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Whether a sender gets its own messages too.
     pub echo: bool,
+    /// Whether a message may be sent by POST. If not: 405.
+    pub http_publish: bool,
+    /// Whether a channel may be heard as an event stream. If not: 426.
+    pub event_stream: bool,
+    /// Which messages are answered and not relayed, if any are.
+    pub heartbeat: Option<Heartbeat>,
     /// Peers in all, handshakes included. Above it: 503.
     pub max_connections: usize,
     /// Peers that have not finished their handshake. Above it: 503.
@@ -30,7 +51,7 @@ pub struct Limits {
     /// Handshakes per second of one address, on the average; five seconds' worth may come at once. 0: any number.
     /// Above it: 429, and dropped as above.
     pub handshakes_per_address_per_sec: u32,
-    /// Payload of one message, all its frames together. Above it: 1009.
+    /// Payload of one message, all its frames together. Above it: 1009; of one that is posted: 413.
     pub max_message: usize,
     /// Frames of one message. Above it: 1008 `fragment-flood`.
     pub max_frames: u32,
@@ -38,7 +59,8 @@ pub struct Limits {
     /// Above it: 1008 `ping-flood`.
     pub control_frames_per_sec: u32,
     /// Memory of input that no complete message has come of yet, of all peers. Above half of it taken by input that
-    /// is read and not decoded: peers wait unread. Above it: whose message was begun first is closed, 1013.
+    /// is read and not decoded: peers wait unread. Above it: whose message was begun first is closed, 1013; or refused,
+    /// 503, if it is posted.
     pub max_inflight_read: usize,
     /// Memory of all backlogs together. When all but an eighth of it (or one message, if that is more) is taken: senders
     /// wait, then the peer furthest back is closed, 1013. That share is for the rest of the frame that such a peer has
@@ -64,7 +86,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// From the decision to close to the end of the connection. Then: reset.
     pub close_timeout: Duration,
-    /// From the first byte of a message to its last. Then: 1008 `idle-message`.
+    /// From the first byte of a message to its last. Then: 1008 `idle-message`. From the head of a POST to the end of its
+    /// body. Then: 408.
     pub message_timeout: Duration,
     /// Over how long the closes of a shutdown are spread.
     pub drain: Duration,
@@ -87,6 +110,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             echo: false,
+            http_publish: false,
+            event_stream: false,
+            heartbeat: None,
             max_connections: 10_000,
             max_handshakes: 1024,
             // A household or an office behind one address, and some tabs each.

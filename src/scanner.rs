@@ -11,7 +11,7 @@ mod utf8;
 #[cfg(test)]
 mod tests;
 
-use utf8::Utf8;
+pub(crate) use utf8::Utf8;
 
 const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;

@@ -3,7 +3,10 @@
 //! The one seam between the core (floors 0 to 2) and the sockets. The server implements it over real sockets, the
 //! simulation over its own; the core knows neither. `L` is the link: whatever the outside needs to find the socket.
 
-use std::io::{self, IoSlice};
+use std::{
+    io::{self, IoSlice},
+    time::Duration,
+};
 
 /// What one read of a link brought.
 #[derive(Debug)]
@@ -37,4 +40,8 @@ pub trait Wire<L> {
 
     /// Ends the writing side (FIN). Called once, after the last byte was written.
     fn finish(&mut self, link: &mut L);
+
+    /// The peer will say nothing by itself: the connection is to fail when bytes that were written have not been
+    /// acknowledged for `patience`. Called at most once; a link within the machine has no need of it.
+    fn lose_after(&mut self, link: &mut L, patience: Duration);
 }

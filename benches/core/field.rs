@@ -79,6 +79,8 @@ impl Wire<Link> for Memory {
     }
 
     fn finish(&mut self, _link: &mut Link) {}
+
+    fn lose_after(&mut self, _link: &mut Link, _patience: Duration) {}
 }
 
 /// A relay with its peers.

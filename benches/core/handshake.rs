@@ -4,7 +4,9 @@ use std::{hint::black_box, net::IpAddr};
 
 use wsrelayd::{
     address::{Proxies, RealIpHeader, Source, Trusted},
-    handshake::{Claim, Handshake, Verdict},
+    handshake::{Claim, Handshake, Offer, Verdict},
+    id::PeerId,
+    limits::Limits,
 };
 
 use crate::{ANY, Checked, Start, Work, Workload, field, field::compare};
@@ -22,6 +24,7 @@ struct Knock {
     request: Vec<u8>,
     source: Source,
     proxies: Proxies,
+    offer: Offer,
     outcome: Outcome,
     /// Whom the request must be found to be of.
     client: Option<Source>,
@@ -35,7 +38,8 @@ const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 impl Knock {
     fn knock(&mut self) {
         let mut handshake = Handshake::default();
-        let (verdict, claim) = handshake.receive(black_box(&self.request), Some(self.source), &self.proxies);
+        let (verdict, claim) =
+            handshake.receive(black_box(&self.request), Some(self.source), &self.proxies, &self.offer);
         let client = if let Claim::Client(source) = claim { Some(source) } else { None };
         self.right += u64::from(client == self.client && self.outcome.is(&verdict));
         self.tried += 1;
@@ -44,7 +48,8 @@ impl Knock {
 
     /// One answer whose every byte is looked at.
     fn try_out(&self) -> Checked {
-        let (verdict, _) = Handshake::default().receive(&self.request, Some(self.source), &self.proxies);
+        let (verdict, _) =
+            Handshake::default().receive(&self.request, Some(self.source), &self.proxies, &self.offer);
         match (&verdict, self.outcome) {
             (Verdict::Accept { response, .. }, Outcome::Accepted(_))
                 if response.starts_with(b"HTTP/1.1 101 ")
@@ -98,7 +103,8 @@ fn plain_get() -> Vec<u8> {
 
 fn knock(request: Vec<u8>, outcome: Outcome) -> Knock {
     let (source, proxies) = (Source::Unix, Proxies::default());
-    Knock { request, source, proxies, outcome, client: None, tried: 0, right: 0 }
+    let offer = Offer::new(&Limits::default(), PeerId::from_word(7));
+    Knock { request, source, proxies, offer, outcome, client: None, tried: 0, right: 0 }
 }
 
 fn knock_behind_nginx() -> Knock {

@@ -70,6 +70,10 @@ impl Wire<Link> for Ends {
         assert!(self.may_write && !link.finished, "finished twice, or outside of deliver");
         link.finished = true;
     }
+
+    fn lose_after(&mut self, _: &mut Link, _: Duration) {
+        panic!("no visitor stays for so long");
+    }
 }
 
 /// A house that counts how often it is asked.

@@ -78,7 +78,6 @@ impl Cursor {
     }
 
     /// Whether the reader has a fixed end.
-    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn is_ending(&self) -> bool {
         self.limit < u64::MAX
     }

@@ -17,7 +17,6 @@ mod tests;
 
 use crate::{
     canary::{self, Canary},
-    frame::Header,
     slices::Slices,
 };
 use block::{Block, Run};
@@ -80,17 +79,18 @@ impl Backlog {
         self.trim();
     }
 
-    /// Appends one message. `sender` is the cursor of the reader that does not get it, if there is one.
-    pub(crate) fn append(&mut self, header: &Header, payload: &[u8], sender: Option<&mut Cursor>) {
+    /// Appends one message, encoded, in two parts. `sender` is the cursor of the reader that does not get it, if there is
+    /// one.
+    pub(crate) fn append(&mut self, header: &[u8], payload: &[u8], sender: Option<&mut Cursor>) {
         let sender_at_end = sender.as_ref().is_some_and(|cursor| cursor.pos == self.end);
         let newcomers = self.readers_at_end - usize::from(sender_at_end);
         let number = self.next_number;
-        let len = header.as_bytes().len() + payload.len();
+        let len = header.len() + payload.len();
         if newcomers > 0 || !self.blocks.is_empty() {
             let block = self.block_for(len);
             let heap = block.heap();
             block.readers += newcomers;
-            block.push(header.as_bytes(), payload);
+            block.push(header, payload);
             let grown = block.heap() - heap;
             self.blocks_heap += grown;
             self.readers_at_end -= newcomers;

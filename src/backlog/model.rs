@@ -115,7 +115,7 @@ impl World {
                 naive.frames.push_back(Rc::clone(&frame));
             }
         }
-        backlog.append(&header, &payload, sender.map(|n| &mut self.readers[n].0));
+        backlog.append(header.as_bytes(), &payload, sender.map(|n| &mut self.readers[n].0));
     }
 
     fn write(&mut self, backlog: &mut Backlog, n: usize, budget: usize, taken: usize) {

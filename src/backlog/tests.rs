@@ -1,7 +1,7 @@
 //! The backlog against its model, and what it holds in the end.
 
 use super::*;
-use crate::frame::Kind;
+use crate::frame::{Header, Kind};
 use proptest::prelude::*;
 
 proptest! {
@@ -19,7 +19,7 @@ fn a_message_after_a_readers_end_is_not_for_it() {
     let mut backlog = Backlog::new();
     let mut closed = backlog.join();
     closed.end_at(backlog.end());
-    backlog.append(&Header::new(Kind::Binary, 0), &[], None);
+    backlog.append(Header::new(Kind::Binary, 0).as_bytes(), &[], None);
     assert!(!backlog.has_more(&closed) && backlog.lag(&closed) == 0);
     backlog.leave(closed);
     assert_eq!(backlog.allocated(), 0);
@@ -30,7 +30,7 @@ fn a_message_is_stored_once_whatever_the_number_of_readers() {
     let mut backlog = Backlog::new();
     let cursors = (0..1000).map(|_| backlog.join()).collect::<Vec<_>>();
     let header = Header::new(Kind::Text, 500);
-    backlog.append(&header, &[b'x'; 500], None);
+    backlog.append(header.as_bytes(), &[b'x'; 500], None);
     let allocated = backlog.allocated();
     // The block, its index, and the list of blocks; all of them as allocated.
     let least = BLOCK_MIN + 12 + size_of::<Block>();
@@ -43,7 +43,7 @@ fn a_message_is_stored_once_whatever_the_number_of_readers() {
 fn nobody_to_read_means_nothing_is_stored() {
     let mut backlog = Backlog::new();
     let mut alone = backlog.join();
-    backlog.append(&Header::new(Kind::Text, 5), b"hello", Some(&mut alone));
+    backlog.append(Header::new(Kind::Text, 5).as_bytes(), b"hello", Some(&mut alone));
     assert_eq!((backlog.allocated(), backlog.has_more(&alone)), (0, false));
     assert_eq!(backlog.end(), 7, "positions go on all the same");
 }
@@ -53,7 +53,7 @@ fn one_read_after_a_burst_frees_all_but_what_the_last_reader_needs() {
     let mut backlog = Backlog::new();
     let (mut quick, slow) = (backlog.join(), backlog.join());
     for _ in 0..1000 {
-        backlog.append(&Header::new(Kind::Binary, 1000), &[7; 1000], None);
+        backlog.append(Header::new(Kind::Binary, 1000).as_bytes(), &[7; 1000], None);
     }
     let full = backlog.allocated();
     backlog.advance(&mut quick, 1004 * 1000);
@@ -69,7 +69,7 @@ fn alternating_senders_keep_nothing_per_reader_and_message() {
     let (mut a, mut b, mut idle) = (backlog.join(), backlog.join(), backlog.join());
     for n in 0..10_000 {
         let sender = if n % 2 == 0 { &mut a } else { &mut b };
-        backlog.append(&Header::new(Kind::Binary, 1), &[n as u8], Some(sender));
+        backlog.append(Header::new(Kind::Binary, 1).as_bytes(), &[n as u8], Some(sender));
     }
     assert_eq!((backlog.lag(&a), backlog.lag(&b), backlog.lag(&idle)), (15_000, 15_000, 30_000));
     assert_eq!(backlog.skip(&mut a), 4999);
@@ -86,7 +86,8 @@ fn the_next_burst_finds_a_block_as_large_as_the_last_one_was() {
     let mut backlog = Backlog::new();
     let mut reader = backlog.join();
     let mut burst = |messages: usize| {
-        (0..messages).for_each(|_| backlog.append(&Header::new(Kind::Binary, 998), &[7; 998], None));
+        (0..messages)
+            .for_each(|_| backlog.append(Header::new(Kind::Binary, 998).as_bytes(), &[7; 998], None));
         let first = backlog.blocks[0].capacity();
         backlog.advance(&mut reader, 1002 * messages);
         first

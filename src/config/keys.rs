@@ -9,14 +9,14 @@ use log::LevelFilter;
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    Config,
+    Config, heartbeat,
     listen::{self, Listen},
     mistake::Mistake,
     value::{self, Expected, Reading},
 };
 use crate::{
     address::{RealIpHeader, Trusted},
-    limits::OnSlow,
+    limits::{Heartbeat, OnSlow},
     logging::Format,
 };
 
@@ -56,6 +56,7 @@ enum Slot {
     Format(At<Format>),
     OnSlow(At<OnSlow>),
     Flag(At<bool>),
+    Heartbeat(At<Option<Heartbeat>>),
     Number(At<usize>, RangeInclusive<usize>),
     Number32(At<u32>, RangeInclusive<usize>),
     Size(At<usize>, RangeInclusive<usize>),
@@ -77,6 +78,9 @@ pub(super) const KEYS: &[Key] = &[
     key("log", Slot::Level(|c| &mut c.log)),
     fixed("log_format", Slot::Format(|c| &mut c.log_format)),
     key("echo", Slot::Flag(|c| &mut c.limits.echo)),
+    key("http_publish", Slot::Flag(|c| &mut c.limits.http_publish)),
+    key("event_stream", Slot::Flag(|c| &mut c.limits.event_stream)),
+    key("heartbeat", Slot::Heartbeat(|c| &mut c.limits.heartbeat)),
     key("max_connections", Slot::Number(|c| &mut c.limits.max_connections, 1..=1_000_000)),
     key("max_handshakes", Slot::Number(|c| &mut c.limits.max_handshakes, 1..=1_000_000)),
     key("trusted_proxies", Slot::Trusted(|c| &mut c.trusted_proxies)),
@@ -121,6 +125,7 @@ impl Key {
         let read = match &self.slot {
             Slot::Listen(at) => return self.read_entries(value, at(config)),
             Slot::Trusted(at) => return self.read_trusted(value, at(config)),
+            Slot::Heartbeat(at) => return heartbeat::read_into(at(config), self.name, value),
             Slot::Header(at) => put(at(config), value::read_word(of)),
             Slot::Level(at) => put(at(config), value::read_word(of)),
             Slot::Format(at) => put(at(config), value::read_word(of)),
@@ -170,6 +175,7 @@ impl Key {
         match &self.slot {
             Slot::Listen(at) => at(to).clone_from(at(from)),
             Slot::Trusted(at) => at(to).clone_from(at(from)),
+            Slot::Heartbeat(at) => at(to).clone_from(at(from)),
             Slot::Header(at) => *at(to) = *at(from),
             Slot::Level(at) => *at(to) = *at(from),
             Slot::Format(at) => *at(to) = *at(from),
@@ -192,6 +198,7 @@ impl Key {
         match &self.slot {
             Slot::Listen(at) => listen::write(at(config)),
             Slot::Trusted(at) => value::write_list(&at(config).entries()),
+            Slot::Heartbeat(at) => heartbeat::write(at(config).as_ref()),
             Slot::Header(at) => value::write_word(*at(config)),
             Slot::Level(at) => value::write_word(*at(config)),
             Slot::Format(at) => value::write_word(*at(config)),

@@ -5,6 +5,7 @@
 //! Promises: no input panics; every mistake is told, not only the first, each with its place, what was expected and
 //! what to do; a key that is left out has its default. Leaves to others: acting on it.
 
+mod heartbeat;
 mod keys;
 mod listen;
 mod machine;

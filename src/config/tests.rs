@@ -2,7 +2,7 @@
 //! against the files in `tests/configs/bad`, with the real binary.
 
 use super::*;
-use crate::limits::OnSlow;
+use crate::limits::{Heartbeat, OnSlow};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -117,6 +117,22 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
         ("log = \"trace\"", "\"info\", \"debug\", not \"trace\"\n"),
         ("log_format = \"jsn\"", "not \"jsn\"; did you mean \"json\"?"),
         ("echo = \"yes\"", "echo: expected true or false, not \"yes\""),
+        ("http_publish = 1", "http_publish: expected true or false, not the number 1"),
+        ("event_stream = []", "event_stream: expected true or false, not a list"),
+        ("heartbeat = true", "heartbeat: expected false, or what is asked and what is answered, { request ="),
+        ("heartbeat = \"ping\"", "reply = \"pong\" }, not \"ping\""),
+        ("heartbeat = { reply = \"b\" }", "expected a `request` in the table, such as { request = \"ping\","),
+        ("heartbeat = { request = \"a\" }", "heartbeat: expected a `reply` in the table"),
+        ("heartbeat = { request = \"\", reply = \"b\" }", "expected a request of 1 to 64 bytes, not \"\""),
+        ("heartbeat = { request = \"a\", reply = 5 }", "expected a reply of 1 to 64 bytes, not the number 5"),
+        (
+            "heartbeat = { request = \"a\", reply = \"a\" }",
+            "heartbeat: expected a reply that is not the request",
+        ),
+        (
+            "heartbeat = { request = \"a\", reply = \"b\", rply = 1 }",
+            "option \"rply\"; did you mean \"reply\"?",
+        ),
         ("on_slow = {}", "expected one of \"disconnect\", \"skip\", not a table"),
         ("limits.echo = true", "unknown table \"limits\": every key stands at the top, in no table"),
         ("listen = [\"0.0.0.0:1\", \"127.0.0.1:1\"]", "\"0.0.0.0:1\" is every address of the machine,"),
@@ -170,6 +186,25 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
         assert!(complaint.starts_with("wsrelayd.toml, line 1, column "), "{text:?}: {complaint}");
         assert!(complaint.contains(words), "{text:?}: {complaint}");
     }
+}
+
+#[test]
+fn a_heartbeat_is_a_table_or_false() {
+    let pair = |request: &str, reply: &str| Some(Heartbeat { request: request.into(), reply: reply.into() });
+    let long = "é".repeat(32);
+    let longest = format!("heartbeat = {{ request = \"{long}\", reply = \"b\" }}");
+    let table = [
+        ("heartbeat = false", None),
+        ("heartbeat = { request = \"ping\", reply = \"pong\" }", pair("ping", "pong")),
+        ("heartbeat.request = \"a\\n\"\nheartbeat.reply = \"\\\"\"", pair("a\n", "\"")),
+        (&longest, pair(&long, "b")),
+    ];
+    assert!(!table.is_empty());
+    for (text, heartbeat) in table {
+        assert_eq!(config(text).limits.heartbeat, heartbeat, "{text}");
+    }
+    let too_long = longest.replace("é\"", "éx\"");
+    assert!(complaint(&too_long).contains("a request of 1 to 64 bytes"), "{too_long}");
 }
 
 #[test]
@@ -316,6 +351,16 @@ fn entry(name: &'static str) -> impl Strategy<Value = Listen> {
     })
 }
 
+/// None, or two different texts of any letters.
+fn heartbeat() -> impl Strategy<Value = Option<Heartbeat>> {
+    let text = prop::collection::vec(any::<char>(), 1..16);
+    let pair = (text.clone(), text).prop_filter("they are different", |(request, reply)| request != reply);
+    let join = |letters: Vec<char>| letters.into_iter().collect::<String>().into_boxed_str();
+    prop::option::of(
+        pair.prop_map(move |(request, reply)| Heartbeat { request: join(request), reply: join(reply) }),
+    )
+}
+
 /// Configurations that break no rule, all their keys random.
 fn valid() -> impl Strategy<Value = Config> {
     let many = (1..=1_000_000_usize, 1..=1_000_000_usize, 1..=1_000_000_u32, 1..=10_000_u32);
@@ -324,7 +369,7 @@ fn valid() -> impl Strategy<Value = Config> {
     let spans = prop::collection::vec(100..=43_200_000_u64, 8);
     let listen = prop::collection::hash_set(any::<(std::net::Ipv6Addr, u16)>(), 1..4);
     let listen = (listen, prop::option::of(entry("a")), prop::option::of(entry("b")));
-    let words = (any::<[bool; 2]>(), 0..5_usize, 0..4_usize);
+    let words = (any::<[bool; 2]>(), 0..5_usize, 0..4_usize, heartbeat());
     (many, sizes, buffers, spans, listen, words).prop_map(|(many, sizes, buffers, spans, listen, words)| {
         let (listen, entries, admin) = listen;
         let listen = listen
@@ -334,11 +379,14 @@ fn valid() -> impl Strategy<Value = Config> {
             .collect::<Vec<_>>();
         let listen: Vec<Listen> = listen.into_iter().map(Listen::from).chain(entries).collect();
         let span = |nth: usize| Duration::from_millis(spans[nth]);
-        let ([echo, skip], log, form) = words;
+        let ([echo, skip], log, form, heartbeat) = words;
         let (max_message, hold, soft_lag, more) = sizes;
         let max_lag = (2 * max_message).max(2 * hold).max(soft_lag) + more;
         let limits = Limits {
             echo,
+            http_publish: skip,
+            event_stream: echo != skip,
+            heartbeat,
             max_connections: many.0,
             max_handshakes: many.1,
             max_connections_per_address: many.0 - 1,

@@ -148,6 +148,20 @@ pub(super) fn write_list(entries: &[String]) -> String {
     format!("[{}]", entries.join(", "))
 }
 
+/// Any text as a basic string: what may not stand in one is escaped.
+pub(super) fn write_text(text: &str) -> String {
+    let mut written = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => written.extend(['\\', letter]),
+            _ if letter.is_control() => written += &format!("\\u{:04X}", u32::from(letter)),
+            _ => written.push(letter),
+        }
+    }
+    written.push('"');
+    written
+}
+
 /// A duration as it would be written in the file: exact.
 pub(super) fn write_span(duration: Duration) -> String {
     format!("\"{}\"", humantime::format_duration(duration))

@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{
     io::{self, IoSlice},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tungstenite::Message;
 
@@ -86,6 +86,10 @@ impl Wire<Ear> for Line {
 
     fn finish(&mut self, ear: &mut Ear) {
         ear.finished = true;
+    }
+
+    fn lose_after(&mut self, _: &mut Ear, _: Duration) {
+        panic!("both speak WebSocket");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which channel a request target names.
+//! Which channel a request target names, and the tag in its query.
 //!
 //! A channel is the path as received. Two paths that nginx, a browser or RFC 3986 could take for one would be two
 //! channels here, so every path that has a second spelling in their eyes is refused instead of being made canonical.
@@ -27,6 +27,16 @@ pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
         return Err(Refusal::TargetTooLong);
     }
     Ok(path)
+}
+
+/// What the request wants to be found by, where its query says so: a page does not see the headers of its own 101. A
+/// tag that is none is left to whoever else reads the query.
+pub(super) fn tag(target: &[u8]) -> Option<u64> {
+    let query = target.iter().position(|&b| b == b'?').map(|at| &target[at + 1..])?;
+    let digits = query.split(|&b| b == b'&').find_map(|part| part.strip_prefix(b"wsrelayd-tag="))?;
+    let is_tag = (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
+    let digits = str::from_utf8(digits).ok().filter(|_| is_tag)?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 const NOT_ASCII: Refusal = BadRequest("the target holds a # or a byte that is not visible ASCII");
@@ -169,6 +179,32 @@ mod tests {
             let is_refused = channel(format!("/%{byte:02X}").as_bytes()).is_err();
             let is_unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
             assert_eq!(is_refused, is_unreserved || byte == 0 || byte == b'/', "%{byte:02X}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_one_to_sixteen_hex_digits_of_the_query() {
+        let table: &[(&str, Option<u64>)] = &[
+            ("/a?wsrelayd-tag=1", Some(1)),
+            ("/a?wsrelayd-tag=00ff", Some(255)),
+            ("/a?b=c&wsrelayd-tag=0123456789abCDEF&d", Some(0x0123_4567_89ab_cdef)),
+            ("/a?wsrelayd-tag=ffffffffffffffff", Some(u64::MAX)),
+            ("/a?wsrelayd-tag=1&wsrelayd-tag=2", Some(1)),
+            ("/a?wsrelayd-tag=x&wsrelayd-tag=2", None),
+            ("/a?wsrelayd-tag=10000000000000000", None),
+            ("/a?wsrelayd-tag=", None),
+            ("/a?wsrelayd-tag", None),
+            ("/a?wsrelayd-tag=+1", None),
+            ("/a?wsrelayd-tag=-1", None),
+            ("/a?xwsrelayd-tag=1", None),
+            ("/a?Wsrelayd-Tag=1", None),
+            ("/a/wsrelayd-tag=1", None),
+            ("/wsrelayd-tag=1?", None),
+            ("/a", None),
+        ];
+        assert!(!table.is_empty());
+        for &(target, found) in table {
+            assert_eq!(tag(target.as_bytes()), found, "{target}");
         }
     }
 

@@ -8,8 +8,8 @@
 pub enum Refusal {
     /// 400 and what was wrong.
     BadRequest(&'static str),
-    /// 405: the method is not GET.
-    Method,
+    /// 405: another method than these.
+    Method(Methods),
     /// 505: not HTTP/1.1.
     HttpVersion,
     /// 426: no upgrade to `websocket` was asked for.
@@ -32,6 +32,29 @@ pub enum Refusal {
     MaxHandshakes,
     /// 503: shutting down.
     Draining,
+    /// 403: a message was posted by a page of a browser.
+    Origin,
+    /// 411: a message was posted without its length.
+    LengthRequired,
+    /// 413: a message was posted that is over the limit.
+    BodyTooLarge,
+    /// 415: text was posted that is not UTF-8 by its own word.
+    MediaType,
+    /// 417: something else is expected than `100-continue`.
+    Expectation,
+    /// 408: a posted message was not complete in time.
+    BodyTimeout,
+    /// 503: the senders of the channel must wait, or there is no memory for one more message.
+    Busy,
+}
+
+/// What may be asked for here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Methods {
+    /// The handshake of a WebSocket, and event streams.
+    Get,
+    /// Messages too.
+    GetAndPost,
 }
 
 impl Refusal {
@@ -39,13 +62,18 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest(_) => 400,
-            Self::Method => 405,
-            Self::Timeout => 408,
+            Self::Origin => 403,
+            Self::Method(_) => 405,
+            Self::Timeout | Self::BodyTimeout => 408,
+            Self::LengthRequired => 411,
+            Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
+            Self::MediaType => 415,
+            Self::Expectation => 417,
             Self::Upgrade | Self::Version => 426,
             Self::AddressConnections | Self::AddressRate => 429,
             Self::HeadTooLarge => 431,
-            Self::MaxConnections | Self::MaxHandshakes | Self::Draining => 503,
+            Self::MaxConnections | Self::MaxHandshakes | Self::Draining | Self::Busy => 503,
             Self::HttpVersion => 505,
         }
     }
@@ -54,7 +82,7 @@ impl Refusal {
     pub fn label(self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
-            Self::Method => "method",
+            Self::Method(_) => "method",
             Self::HttpVersion => "http_version",
             Self::Upgrade => "upgrade",
             Self::Version => "version",
@@ -66,6 +94,13 @@ impl Refusal {
             Self::MaxConnections => "max_connections",
             Self::MaxHandshakes => "max_handshakes",
             Self::Draining => "draining",
+            Self::Origin => "origin",
+            Self::LengthRequired => "length_required",
+            Self::BodyTooLarge => "body_too_large",
+            Self::MediaType => "media_type",
+            Self::Expectation => "expectation",
+            Self::BodyTimeout => "body_timeout",
+            Self::Busy => "busy",
         }
     }
 
@@ -83,13 +118,18 @@ impl Refusal {
     fn reason(self) -> &'static str {
         match self {
             Self::BadRequest(_) => "Bad Request",
-            Self::Method => "Method Not Allowed",
-            Self::Timeout => "Request Timeout",
+            Self::Origin => "Forbidden",
+            Self::Method(_) => "Method Not Allowed",
+            Self::Timeout | Self::BodyTimeout => "Request Timeout",
+            Self::LengthRequired => "Length Required",
+            Self::BodyTooLarge => "Content Too Large",
             Self::TargetTooLong => "URI Too Long",
+            Self::MediaType => "Unsupported Media Type",
+            Self::Expectation => "Expectation Failed",
             Self::Upgrade | Self::Version => "Upgrade Required",
             Self::AddressConnections | Self::AddressRate => "Too Many Requests",
             Self::HeadTooLarge => "Request Header Fields Too Large",
-            Self::MaxConnections | Self::MaxHandshakes | Self::Draining => "Service Unavailable",
+            Self::MaxConnections | Self::MaxHandshakes | Self::Draining | Self::Busy => "Service Unavailable",
             Self::HttpVersion => "HTTP Version Not Supported",
         }
     }
@@ -98,7 +138,9 @@ impl Refusal {
     /// valid with its option in `Connection` (RFC 9110 7.8 and 15.5.22).
     fn fields(self, retry_after_secs: u32) -> String {
         match self {
-            Self::Method => "Connection: close\r\nAllow: GET\r\n".into(),
+            Self::Method(Methods::Get) => "Connection: close\r\nAllow: GET\r\n".into(),
+            Self::Method(Methods::GetAndPost) => "Connection: close\r\nAllow: GET, POST\r\n".into(),
+            Self::Busy => "Connection: close\r\nRetry-After: 1\r\n".into(),
             Self::Upgrade => "Connection: close, Upgrade\r\nUpgrade: websocket\r\n".into(),
             Self::Version => {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n".into()
@@ -113,8 +155,11 @@ impl Refusal {
     /// One line for the person at the other end: what was wrong, and what to do.
     fn body(self) -> String {
         let line = match self {
-            Self::BadRequest(what) => return format!("This is not a good WebSocket request: {what}.\n"),
-            Self::Method => "A WebSocket handshake is a GET request; use a WebSocket client.",
+            Self::BadRequest(what) => return format!("This is not a good request: {what}.\n"),
+            Self::Method(Methods::Get) => "A WebSocket handshake is a GET request; use a WebSocket client.",
+            Self::Method(Methods::GetAndPost) => {
+                "A WebSocket handshake is a GET request, and a message is published with POST."
+            }
             Self::HttpVersion => {
                 "Only HTTP/1.1 is spoken here; a proxy in front must use it to pass WebSockets on."
             }
@@ -135,6 +180,21 @@ impl Refusal {
             Self::MaxConnections => "All places are taken: try again later.",
             Self::MaxHandshakes => "Too many clients are connecting at the same moment: try again later.",
             Self::Draining => "The relay is shutting down: try again later.",
+            Self::Origin => {
+                "This request has an Origin: a page in a browser sent it, and pages may not publish with POST."
+            }
+            Self::LengthRequired => "The message needs a Content-Length: nothing is taken in chunks here.",
+            Self::BodyTooLarge => {
+                "The message is too large: max_message in the configuration of the relay says how large it may be."
+            }
+            Self::MediaType => {
+                "Text is relayed as UTF-8 only: send charset=utf-8, or a type that is not text/*."
+            }
+            Self::Expectation => "Nothing but 100-continue can be expected here.",
+            Self::BodyTimeout => "The message did not come in time: send it right behind the request.",
+            Self::Busy => {
+                "The receivers have not yet been sent what was published before: try again in a moment."
+            }
         };
         format!("{line}\n")
     }

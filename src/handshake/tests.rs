@@ -1,5 +1,7 @@
 //! The table of statuses, mutations of a good request, and the same verdict in every chunking.
 
+mod post;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -122,12 +124,22 @@ fn status(verdict: &Verdict<'_>) -> u16 {
     match verdict {
         Verdict::More => 0,
         Verdict::Accept { .. } => 101,
+        Verdict::Listen { .. } => 200,
+        Verdict::Post(_) => 202,
         Verdict::Refuse(refusal) => refusal.status(),
     }
 }
 
+/// The defaults, to a peer whose name is 12.3.
+const OFFER: Offer = Offer {
+    peer: PeerId { slot: 12, serial: 3 },
+    http_publish: false,
+    event_stream: false,
+    max_message: 64 << 10,
+};
+
 fn ask<'b>(handshake: &mut Handshake, bytes: &'b [u8]) -> Verdict<'b> {
-    handshake.receive(bytes, Some(Source::Unix), &Proxies::default()).0
+    handshake.receive(bytes, Some(Source::Unix), &Proxies::default(), &OFFER).0
 }
 
 /// The first verdict on `pieces`, which come one by one.
@@ -149,7 +161,7 @@ fn head_of(bytes: &[u8]) -> &[u8] {
 
 fn accepted(request: &str) -> (String, String) {
     match whole(request.as_bytes()) {
-        Verdict::Accept { response, path } => (String::from_utf8(response).unwrap(), path.into_owned()),
+        Verdict::Accept { response, path, .. } => (String::from_utf8(response).unwrap(), path.into_owned()),
         other => panic!("{other:?} for {request:?}"),
     }
 }
@@ -161,7 +173,7 @@ fn the_example_of_the_rfc_is_answered_as_the_rfc_says() {
     assert_eq!(
         response,
         "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+         sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nx-wsrelayd-peer: 12.3\r\n\r\n"
     );
 }
 
@@ -222,7 +234,9 @@ fn each_refusal_has_its_status_label_and_exact_response() {
     #[rustfmt::skip]
     let table: &[(Refusal, u16, &str, &str, &str)] = &[
         (BadRequest("x"), 400, "bad_request", "Bad Request", "Connection: close\r\n"),
-        (Refusal::Method, 405, "method", "Method Not Allowed", "Connection: close\r\nAllow: GET\r\n"),
+        (Refusal::Method(Methods::Get), 405, "method", "Method Not Allowed", "Connection: close\r\nAllow: GET\r\n"),
+        (Refusal::Method(Methods::GetAndPost), 405, "method", "Method Not Allowed",
+            "Connection: close\r\nAllow: GET, POST\r\n"),
         (Refusal::HttpVersion, 505, "http_version", "HTTP Version Not Supported", "Connection: close\r\n"),
         (Refusal::Upgrade, 426, "upgrade", "Upgrade Required",
             "Connection: close, Upgrade\r\nUpgrade: websocket\r\n"),
@@ -239,8 +253,15 @@ fn each_refusal_has_its_status_label_and_exact_response() {
         (Refusal::MaxHandshakes, 503, "max_handshakes", "Service Unavailable",
             "Connection: close\r\nRetry-After: 7\r\n"),
         (Refusal::Draining, 503, "draining", "Service Unavailable", "Connection: close\r\nRetry-After: 7\r\n"),
+        (Refusal::Origin, 403, "origin", "Forbidden", "Connection: close\r\n"),
+        (Refusal::LengthRequired, 411, "length_required", "Length Required", "Connection: close\r\n"),
+        (Refusal::BodyTooLarge, 413, "body_too_large", "Content Too Large", "Connection: close\r\n"),
+        (Refusal::MediaType, 415, "media_type", "Unsupported Media Type", "Connection: close\r\n"),
+        (Refusal::Expectation, 417, "expectation", "Expectation Failed", "Connection: close\r\n"),
+        (Refusal::BodyTimeout, 408, "body_timeout", "Request Timeout", "Connection: close\r\n"),
+        (Refusal::Busy, 503, "busy", "Service Unavailable", "Connection: close\r\nRetry-After: 1\r\n"),
     ];
-    assert_eq!(table.len(), 13);
+    assert_eq!(table.len(), 21);
     for &(refusal, status, label, reason, fields) in table {
         assert_eq!((refusal.status(), refusal.label()), (status, label));
         let response = String::from_utf8(refusal.response(7)).unwrap();
@@ -390,6 +411,13 @@ fn a_handshake_is_small() {
     assert!(size_of::<Handshake>() <= 32);
 }
 
+/// A 101 without the line that says who one is, which is ours alone.
+fn bare(response: Vec<u8>) -> Vec<u8> {
+    let response = String::from_utf8(response).unwrap();
+    assert_eq!(response.matches("x-wsrelayd-peer: 12.3\r\n").count(), 1, "{response}");
+    response.replace("x-wsrelayd-peer: 12.3\r\n", "").into_bytes()
+}
+
 /// What tungstenite would answer to this key and this subprotocol.
 fn tungstenites(key: &str, protocol: Option<&str>) -> Option<Vec<u8>> {
     use tungstenite::{
@@ -432,7 +460,7 @@ fn each_last_digit_of_a_key_is_taken_or_refused_as_by_tungstenite() {
         let theirs = tungstenites(&key, None);
         taken += usize::from(theirs.is_some());
         match whole(with_key(&key).as_bytes()) {
-            Verdict::Accept { response, .. } => assert_eq!(Some(response), theirs, "{key}"),
+            Verdict::Accept { response, .. } => assert_eq!(Some(bare(response)), theirs, "{key}"),
             other => assert_eq!((other, theirs), (Verdict::Refuse(BadRequest(KEY)), None), "{key}"),
         }
     }
@@ -495,7 +523,7 @@ proptest! {
         let request = with_key(&key).replacen(HOST, &format!("{HOST}{}", field.collect::<String>()), 1);
         let (response, path) = accepted(&request);
         prop_assert_eq!(path, "/chat");
-        prop_assert_eq!(Some(response.into_bytes()), tungstenites(&key, protocol.as_deref()));
+        prop_assert_eq!(Some(bare(response.into_bytes())), tungstenites(&key, protocol.as_deref()));
     }
 
     #[test]
@@ -536,7 +564,8 @@ proptest! {
 /// The first verdict on the pieces, and for whom the request is found to be made.
 fn hear_all<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> (Verdict<'b>, Claim) {
     let (mut handshake, proxies) = (Handshake::default(), Proxies::default());
-    let mut heard = pieces.into_iter().map(|piece| handshake.receive(piece, Some(Source::Unix), &proxies));
+    let mut heard =
+        pieces.into_iter().map(|piece| handshake.receive(piece, Some(Source::Unix), &proxies, &OFFER));
     heard.find(|(verdict, _)| *verdict != Verdict::More).unwrap_or((Verdict::More, Claim::Nothing))
 }
 

@@ -91,6 +91,8 @@ pub struct Facts {
     pub real_ip_header: RealIpHeader,
     /// New clients of one address in a second. 0 is no limit.
     pub handshakes_per_address_per_sec: u32,
+    /// Bytes of a message at most.
+    pub max_message: usize,
     /// Whom it is believed from.
     pub trusted: Trusted,
 }
@@ -110,6 +112,7 @@ impl Facts {
             max_connections: config.limits.max_connections,
             max_connections_per_address: config.limits.max_connections_per_address,
             handshakes_per_address_per_sec: config.limits.handshakes_per_address_per_sec,
+            max_message: config.limits.max_message,
             real_ip_header: config.real_ip_header,
             trusted: config.trusted_proxies.clone(),
         }

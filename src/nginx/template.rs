@@ -45,6 +45,7 @@ pub fn render(facts: &Facts) -> String {
         ("@PING@", humantime::format_duration(facts.ping_interval).to_string()),
         ("@PONG@", humantime::format_duration(facts.pong_timeout).to_string()),
         ("@TIMEOUT@", timeout_secs(facts).to_string()),
+        ("@BODY@", facts.max_message.div_ceil(1 << 10).to_string()),
     ];
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
 }

@@ -1,17 +1,20 @@
 //! One peer: what it is doing, what it is owed, what it has coming.
 //!
-//! Owns the stages of a peer; `open.rs` has the one that lasts. Leaves to others: lists, channels, counting, and every
-//! decision about slowness.
+//! Owns the stages of a peer; `open.rs` has the one that lasts, `post.rs` that of a message that comes by HTTP. Leaves to
+//! others: lists, channels, counting, and every decision about slowness.
 
 mod open;
+mod post;
 
 pub(crate) use open::{Circumstances, Fault, Input, Open, Overdue};
+pub(crate) use post::{Posted, Posting};
 
 use crate::{
     address::{Arrival, Caller, Network},
     canary::{self, Canary},
     channel::{Channels, Seat},
     control::Control,
+    event_stream::Form,
     handshake::{Handshake, ProxyLine},
     limits::Limits,
     news::{Ended, Traffic},
@@ -55,6 +58,8 @@ pub(crate) struct Peer<L> {
     counted_as_refused: Option<bool>,
     /// A line of the PROXY protocol has named nobody.
     pub(crate) is_unnamed: bool,
+    /// In which form the peer gets its channel, once it is open.
+    pub(crate) form: Form,
 }
 
 /// How a peer is counted under its address: to be given back when its slot is freed.
@@ -113,6 +118,8 @@ pub(crate) enum Stage {
         head: Handshake,
         deadline: Instant,
     },
+    /// The head of a POST has come whole, and its body has not.
+    Posting(Box<Posting>),
     /// On a channel.
     Open(Open),
     /// Something is still to be said, or the peer's end to be heard.
@@ -151,6 +158,7 @@ impl<L> Peer<L> {
             control: Control::default(),
             copied: 0,
             is_unnamed: false,
+            form: Form::Frames,
             due: false,
             writable: true,
             edge: false,
@@ -235,6 +243,7 @@ impl<L> Peer<L> {
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match &self.stage {
             Stage::Handshaking { deadline, .. } => Some(*deadline),
+            Stage::Posting(posting) => Some(posting.deadline(limits)),
             Stage::Open(open) => Some(open.deadline(limits, self.reading)),
             Stage::Closing(closing) => Some(closing.deadline),
             Stage::Gone { .. } => None,
@@ -244,6 +253,7 @@ impl<L> Peer<L> {
     /// What the peer takes of the budget for unfinished input now.
     pub(crate) fn count_inflight(&self) -> Inflight {
         match &self.stage {
+            Stage::Posting(posting) => posting.inflight(),
             Stage::Open(open) => open.inflight(),
             _ => Inflight::default(),
         }

@@ -6,9 +6,11 @@
 
 use super::{Inflight, Reading, frame_limits, scan_for_close};
 use crate::{
+    canary::{self, Canary},
     control::Control,
     counters::Disconnect,
-    frame::Kind,
+    event_stream::Form,
+    frame::{Header, Kind},
     limits::Limits,
     pipe::{DecodeError, Decoder},
     scanner::{Breach, Scanner, Step},
@@ -86,6 +88,8 @@ pub(crate) enum Input {
     /// A part of something.
     Unfinished,
     Message(Kind, Message),
+    /// A message that asks whether anybody is there, and was answered.
+    Heartbeat,
     Control,
     /// The peer closes, with this code.
     Closed(Option<u16>),
@@ -122,6 +126,7 @@ impl Fault {
 /// What an open peer's wheel visit must know of the rest of the peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
+    pub(crate) form: Form,
     pub(crate) reading: Reading,
     /// The socket takes bytes.
     pub(crate) writable: bool,
@@ -327,6 +332,9 @@ impl Open {
     }
 
     fn overdue_ping(&mut self, limits: &Limits, at: Circumstances, now: Instant) -> Overdue {
+        if at.form == Form::Events && at.writable {
+            return self.overdue_comment(limits, now);
+        }
         if at.reading != Reading::Idle || at.writable && at.unsaid {
             // Its answer may stand in what we have not read yet, or the ping behind bytes that it is taking.
             self.alive_at = now;
@@ -347,6 +355,17 @@ impl Open {
             return Overdue::Nothing;
         }
         self.pinged_at = Some(now);
+        Overdue::Ping
+    }
+
+    /// Who gets an event stream answers nothing. As long as its socket takes bytes its system is there, or else the
+    /// kernel finds out; when it does not, that it does again is the answer to a comment that could not be said.
+    fn overdue_comment(&mut self, limits: &Limits, now: Instant) -> Overdue {
+        self.pinged_at = None;
+        if now < self.next_ping {
+            return Overdue::Nothing;
+        }
+        self.next_ping = now + limits.ping_interval;
         Overdue::Ping
     }
 
@@ -389,10 +408,7 @@ impl Ear {
             false => self.message_since.or(Some(now)),
         };
         if matches!(step, Step::Ping | Step::Pong) {
-            let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
-            if !controls.take(per_sec, burst, now) || control.is_full() {
-                return Err(Fault::PingFlood);
-            }
+            charge(controls, control, limits, now)?;
         }
         if step == Step::Pong && whole_frame && bytes[0] == PONG {
             return Ok((used, Input::Control, 1));
@@ -400,7 +416,19 @@ impl Ear {
         let message = self.feed(&bytes[..used], control, limits)?;
         // One that began earlier is work too.
         let frames = (self.scanner.frames_begun().wrapping_sub(begun) as usize).max(1);
-        Ok((used, self.judge(step, message)?, frames))
+        let mut input = self.judge(step, message)?;
+        if let Some(heartbeat) = &limits.heartbeat
+            && let Input::Message(kind, message) = &input
+            && asks(message, &heartbeat.request)
+        {
+            charge(controls, control, limits, now)?;
+            control.push(Header::new(*kind, heartbeat.reply.len()).as_bytes());
+            control.push(heartbeat.reply.as_bytes());
+            if !canary::sings(Canary::HeartbeatRelayed) {
+                input = Input::Heartbeat;
+            }
+        }
+        Ok((used, input, frames))
     }
 
     fn feed(
@@ -454,6 +482,22 @@ impl LeftOver {
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
     }
+}
+
+/// Whether a message holds this and nothing else.
+fn asks(message: &Message, request: &str) -> bool {
+    match message {
+        Message::Text(text) => text.as_str() == request,
+        Message::Binary(bytes) => bytes[..] == *request.as_bytes(),
+        _ => false,
+    }
+}
+
+/// Pays for something that is answered, or will be.
+fn charge(controls: &mut TokenBucket, control: &Control, limits: &Limits, now: Instant) -> Result<(), Fault> {
+    let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
+    let is_paid = controls.take(per_sec, burst, now) && !control.is_full();
+    is_paid.then_some(()).ok_or(Fault::PingFlood)
 }
 
 fn control_burst(limits: &Limits) -> u32 {

@@ -8,7 +8,8 @@ use super::{Relay, visitors::Answer};
 use crate::{
     address::{Caller, Evidence, Proxies, Source},
     canary::{self, Canary},
-    handshake::{Claim, Refusal, Verdict},
+    event_stream::Form,
+    handshake::{Claim, Offer, Refusal, Verdict},
     id::PeerId,
     news::{Event, News},
     peer::{Stage, Stay},
@@ -33,8 +34,9 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
         let speaker = (!peer.is_unnamed).then_some(peer.caller.real);
-        let (verdict, claim) = head.receive(bytes, speaker, &self.proxies);
-        let is_good = matches!(verdict, Verdict::Accept { .. });
+        let offer = Offer::new(&self.limits, id);
+        let (verdict, claim) = head.receive(bytes, speaker, &self.proxies, &offer);
+        let is_good = !matches!(verdict, Verdict::More | Verdict::Refuse(_));
         // Whoever knocks without knowing what is here shows nothing of how peers come.
         let claim = if is_good || !matches!(claim, Claim::Missing(_)) { claim } else { Claim::Nothing };
         if !self.heed(id, claim, now) {
@@ -43,7 +45,22 @@ impl<L> Relay<L> {
         match verdict {
             Verdict::More => {}
             Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
-            Verdict::Accept { response, path } => self.join(id, &path, response, now),
+            Verdict::Post(post) => self.begin_post(id, &post, now),
+            Verdict::Accept { response, path, tag } => {
+                self.note_tag(id, tag);
+                self.join(id, &path, Form::Frames, response, now);
+            }
+            Verdict::Listen { response, path, tag } => {
+                self.note_tag(id, tag);
+                self.join(id, &path, Form::Events, response, now);
+            }
+        }
+    }
+
+    /// The peer wants to be found by this, as long as it is there.
+    fn note_tag(&mut self, id: PeerId, tag: Option<u64>) {
+        if let Some(tag) = tag {
+            self.tags.insert(id, tag);
         }
     }
 

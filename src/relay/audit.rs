@@ -62,9 +62,10 @@ impl<L> Relay<L> {
 
     fn audit_sums(&self) -> Verdict {
         let sum = |of: fn(&Peer<L>) -> usize| self.roster.iter().map(|(_, peer)| of(peer)).sum::<usize>();
-        let handshaking = sum(|peer| usize::from(matches!(peer.stage, Stage::Handshaking { .. })));
+        let is_handshaking = |stage: &Stage| matches!(stage, Stage::Handshaking { .. } | Stage::Posting(_));
+        let handshaking = self.roster.iter().filter(|(_, peer)| is_handshaking(&peer.stage)).count();
         let open = sum(|peer| usize::from(matches!(peer.stage, Stage::Open(_))));
-        let ended = self.counters.refused_total() + self.counters.disconnects_total();
+        let ended = self.counters.refused_total() + self.counters.disconnects_total() + self.counters.posted;
         let found = (
             handshaking,
             sum(|peer| peer.count_inflight().total()),
@@ -79,6 +80,9 @@ impl<L> Relay<L> {
         }
         if self.inflight.total() > self.limits.max_inflight_read {
             return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
+        }
+        if let Some(id) = self.tags.keys().find(|id| self.roster.get(**id).is_none()) {
+            return Err(format!("{id} is gone, and can be found by its tag"));
         }
         if self.copied > self.share_for_rests() {
             return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
@@ -96,12 +100,18 @@ impl<L> Relay<L> {
             return Err(format!("is due, owed a read: {wanted:?}, but listed {lists:?} (law 10)"));
         }
         let waits = match (peer.reading, &peer.seat) {
-            (Reading::Held, Some(seat)) => self.channels.is_waiting(seat.channel, id),
+            (Reading::Held, Some(seat)) => {
+                let is_full = self.channels.unoffered(seat.channel) > self.limits.hold as u64;
+                is_full && self.channels.is_waiting(seat.channel, id)
+            }
             (Reading::Held, None) => false,
             _ => true,
         };
         if !waits {
-            return Err(format!("is {:?} and waits nowhere", peer.reading));
+            return Err(format!("is {:?} and waits nowhere, or for nothing (law 10)", peer.reading));
+        }
+        if peer.seat.as_ref().is_some_and(|seat| self.channels.form(seat.channel) != peer.form) {
+            return Err(format!("reads {:?} and sits elsewhere (law 11)", peer.form));
         }
         let Some(deadline) = peer.deadline(&self.limits) else {
             return Err("gone and not buried (law 1)".into());
@@ -111,7 +121,7 @@ impl<L> Relay<L> {
         }
         match (&peer.stage, &peer.seat) {
             (Stage::Open(_), None) => Err("open without a seat".into()),
-            (Stage::Handshaking { .. }, Some(_)) => Err("seated before its time".into()),
+            (Stage::Handshaking { .. } | Stage::Posting(_), Some(_)) => Err("seated before its time".into()),
             (Stage::Closing(_), Some(_)) if !peer.has_backlog(&self.channels) => {
                 Err("keeps a seat with nothing due to it".into())
             }

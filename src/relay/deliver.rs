@@ -7,6 +7,7 @@ use crate::{
     canary::{self, Canary},
     channel::{ChannelId, Channels},
     counters::Disconnect,
+    handshake::Refusal,
     id::PeerId,
     limits::{Limits, OnSlow},
     news::Event,
@@ -307,6 +308,7 @@ impl<L> Relay<L> {
             return;
         }
         let since = |peer: &Peer<L>| match &peer.stage {
+            Stage::Posting(posting) => Some(now.saturating_duration_since(posting.since())),
             Stage::Open(open) => open.unfinished_for(now),
             _ => None,
         };
@@ -317,7 +319,10 @@ impl<L> Relay<L> {
             if self.inflight.total() <= self.limits.max_inflight_read {
                 return;
             }
-            self.close(id, Disconnect::Memory, 1013, "memory", now);
+            match self.roster.get(id).map(|peer| &peer.stage) {
+                Some(Stage::Posting(_)) => self.refuse(id, Refusal::Busy, now),
+                _ => self.close(id, Disconnect::Memory, 1013, "memory", now),
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     canary::{self, Canary},
     channel::Seat,
     counters::Disconnect,
+    event_stream::{self, Form},
     frame,
     handshake::Refusal,
     id::PeerId,
@@ -40,7 +41,9 @@ impl<L> Relay<L> {
         for id in ids {
             let share = self.random.part_of(self.limits.drain);
             match self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-                Some(Stage::Handshaking { .. }) => self.refuse(id, Refusal::Draining, now),
+                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => {
+                    self.refuse(id, Refusal::Draining, now)
+                }
                 Some(Stage::Open(open)) => open.leave_at(now + share),
                 _ => {}
             }
@@ -55,7 +58,8 @@ impl<L> Relay<L> {
         let spread_secs = self.limits.drain.as_secs().clamp(1, RETRY_SPREAD_MAX_SECS) as u32;
         let retry_after_secs = left.as_secs() + u64::from(self.random.up_to(spread_secs));
         let reason = format!("retry-after={retry_after_secs}");
-        self.close(id, Disconnect::Shutdown, 1012, &reason, now);
+        let last_words = self.last_words(id, 1012, &reason, Some(1000 * retry_after_secs));
+        self.part(id, Disconnect::Shutdown, last_words, now);
     }
 
     /// Answers the request with a refusal, and ends.
@@ -77,7 +81,16 @@ impl<L> Relay<L> {
 
     /// Closes an open peer, after what is due to it.
     pub(super) fn close(&mut self, id: PeerId, why: Disconnect, code: u16, reason: &str, now: Instant) {
-        self.part(id, why, frame::close(code, reason), now);
+        let last_words = self.last_words(id, code, reason, None);
+        self.part(id, why, last_words, now);
+    }
+
+    /// What an open peer is told at its end, in the form that it reads.
+    fn last_words(&self, id: PeerId, code: u16, reason: &str, retry_millis: Option<u64>) -> Vec<u8> {
+        match self.roster.get(id).map(|peer| peer.form) {
+            Some(Form::Events) => event_stream::close(code, reason, retry_millis),
+            _ => frame::close(code, reason),
+        }
     }
 
     fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
@@ -85,7 +98,7 @@ impl<L> Relay<L> {
         if let Some(seat) = &mut peer.seat
             && !canary::sings(Canary::HearsAfterClose)
         {
-            seat.cursor.end_at(self.channels.backlog(seat.channel).end());
+            self.channels.end(seat);
         }
         let story = self.count_end(id, why);
         self.enter_closing(id, last_words, story, now);
@@ -102,7 +115,8 @@ impl<L> Relay<L> {
     /// Cuts an open peer off: its backlog is given free at once.
     pub(super) fn cut(&mut self, id: PeerId, why: Disconnect, code: u16, reason: &str, now: Instant) {
         let story = self.count_end(id, why);
-        self.enter_closing(id, frame::close(code, reason), story, now);
+        let last_words = self.last_words(id, code, reason, None);
+        self.enter_closing(id, last_words, story, now);
         self.give_free(id, now);
     }
 
@@ -143,13 +157,19 @@ impl<L> Relay<L> {
     }
 
     /// Nothing more is accepted from the peer.
-    fn enter_closing(&mut self, id: PeerId, last_words: Vec<u8>, story: Option<Box<Ended>>, now: Instant) {
+    pub(super) fn enter_closing(
+        &mut self,
+        id: PeerId,
+        last_words: Vec<u8>,
+        story: Option<Box<Ended>>,
+        now: Instant,
+    ) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
+        let has_reply =
+            peer.form == Form::Frames && story.as_ref().is_some_and(|story| story.why.is_orderly());
         let reply = match &peer.stage {
-            Stage::Open(open) if story.as_ref().is_some_and(|story| story.why.is_orderly()) => {
-                open.await_reply(&self.limits)
-            }
+            Stage::Open(open) if has_reply => open.await_reply(&self.limits),
             _ => None,
         };
         peer.stage =
@@ -204,7 +224,7 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let unsaid = peer.has_unsaid(&self.channels);
         match &mut peer.stage {
-            Stage::Handshaking { .. } => {
+            Stage::Handshaking { .. } | Stage::Posting(_) => {
                 self.handshaking -= 1;
                 self.counters.refuse("abandoned");
                 self.tell(id, now, |_| Event::Refused { reason: "abandoned" });
@@ -257,7 +277,7 @@ impl<L> Relay<L> {
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         for id in ids {
             match self.roster.get(id).map(|peer| &peer.stage) {
-                Some(Stage::Handshaking { .. }) => {
+                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => {
                     self.handshaking -= 1;
                     self.counters.refuse(Refusal::Draining.label());
                 }
@@ -280,6 +300,7 @@ impl<L> Relay<L> {
         for id in gone {
             if let Some(peer) = self.roster.remove(id) {
                 self.end_stay(peer.stay());
+                self.tags.remove(&id);
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });
                 grave(Buried { id, link: peer.link, reset });
             }

@@ -4,6 +4,7 @@ use super::Relay;
 use crate::{
     canary::{self, Canary},
     counters::Disconnect,
+    event_stream::{self, Form},
     frame::PING_FRAME,
     handshake::Refusal,
     id::PeerId,
@@ -30,10 +31,14 @@ impl<L> Relay<L> {
         peer.armed = NEVER;
         match &mut peer.stage {
             Stage::Handshaking { deadline, .. } if *deadline <= now => self.refuse(id, Refusal::Timeout, now),
+            Stage::Posting(posting) if posting.deadline(&self.limits) <= now => {
+                self.refuse(id, Refusal::BodyTimeout, now);
+            }
             Stage::Open(open) => {
                 open.rest();
-                let (reading, writable, unsaid) = (peer.reading, peer.writable, !peer.control.is_empty());
-                let overdue = open.overdue(&self.limits, Circumstances { reading, writable, unsaid }, now);
+                let (form, reading, writable) = (peer.form, peer.reading, peer.writable);
+                let at = Circumstances { form, reading, writable, unsaid: !peer.control.is_empty() };
+                let overdue = open.overdue(&self.limits, at, now);
                 self.settle_overdue(id, overdue, now);
             }
             Stage::Closing(closing) if closing.deadline <= now => self.give_up(id, now),
@@ -54,13 +59,16 @@ impl<L> Relay<L> {
     }
 
     fn ping(&mut self, id: PeerId) {
-        if let Some(peer) = self.roster.get_mut(id)
-            && !peer.control.is_full()
-        {
-            peer.control.push(&PING_FRAME);
-            self.counters.pings += 1;
-            self.rouse(id);
-        }
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let sign: &[u8] = match peer.form {
+            Form::Frames if !peer.control.is_full() => &PING_FRAME,
+            // One that has not left says as much as two.
+            Form::Events if peer.control.is_empty() => event_stream::COMMENT,
+            _ => return,
+        };
+        peer.control.push(sign);
+        self.counters.pings += 1;
+        self.rouse(id);
     }
 
     /// The close deadline of a peer came.

@@ -7,9 +7,10 @@ use super::Relay;
 use crate::{
     canary::{self, Canary},
     counters::Disconnect,
-    frame::{Header, Kind},
+    event_stream::{self, Form},
+    frame::Kind,
     id::PeerId,
-    limits::TurnBudget,
+    limits::{Limits, TurnBudget},
     news::Event,
     peer::{Fault, Input, Open, Reading, Stage},
     wire::{Heard, Wire},
@@ -49,7 +50,8 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         peer.reading = Reading::Idle;
         match &peer.stage {
-            Stage::Handshaking { .. } => self.hear_head(id, now, wire, spent),
+            Stage::Handshaking { .. } | Stage::Posting(_) => self.hear_request(id, now, wire, spent),
+            Stage::Open(_) if peer.form == Form::Events => self.hear_listener(id, now, wire, spent),
             Stage::Open(_) => self.hear_open(id, now, wire, spent),
             Stage::Closing(_) => self.hear_leaving(id, now, wire, spent),
             Stage::Gone { .. } => {}
@@ -86,13 +88,34 @@ impl<L> Relay<L> {
         None
     }
 
-    fn hear_head(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+    fn hear_request(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
         let Some(bytes) = self.read(id, now, wire, spent) else { return };
-        self.hear_newcomer(id, bytes, now);
+        let before = self.counters.posted;
+        match self.roster.get(id).map(|peer| &peer.stage) {
+            Some(Stage::Posting(_)) => self.hear_body(id, bytes, now),
+            _ => self.hear_newcomer(id, bytes, now),
+        }
+        // A message that is posted is as much work as a frame.
+        let messages = self.counters.posted - before;
+        spent.frames += messages as usize;
+        self.counters.frames += messages;
+        self.watch_listener(id, wire);
+    }
+
+    /// A newcomer that only listens would not be missed if it vanished without a word.
+    fn watch_listener(&mut self, id: PeerId, wire: &mut impl Wire<L>) {
+        let Limits { ping_interval, pong_timeout, stall_timeout, .. } = self.limits;
+        if let Some(peer) = self.roster.get_mut(id)
+            && peer.form == Form::Events
+            && matches!(peer.stage, Stage::Open(_))
+        {
+            // Whoever is only slow is the relay's to judge.
+            wire.lose_after(&mut peer.link, (ping_interval + pong_timeout).max(stall_timeout));
+        }
     }
 
     /// The peer takes its seat; it gets what is published from now on.
-    pub(super) fn join(&mut self, id: PeerId, path: &str, response: Vec<u8>, now: Instant) {
+    pub(super) fn join(&mut self, id: PeerId, path: &str, form: Form, response: Vec<u8>, now: Instant) {
         // Spread, so that a herd that came at once is not pinged in step.
         let half = self.limits.ping_interval / 2;
         let first_ping = half + self.random.part_of(half);
@@ -101,7 +124,11 @@ impl<L> Relay<L> {
         // The first that the peer is told: its buffer holds nothing, and takes the 101 without a copy.
         debug_assert!(peer.control.is_empty());
         peer.control.begin(response);
-        peer.seat = Some(self.channels.join(path, id));
+        if form == Form::Events {
+            peer.control.push(event_stream::COMMENT);
+        }
+        peer.form = form;
+        peer.seat = Some(self.channels.join(path, form, id));
         peer.joined_at = Some(now);
         self.handshaking -= 1;
         self.counters.joined += 1;
@@ -116,6 +143,13 @@ impl<L> Relay<L> {
         if let Some(Stage::Closing(closing)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
             closing.hear(bytes, &self.limits);
             self.rouse(id);
+        }
+    }
+
+    /// Who gets an event stream has nothing to say: that it says anything is a sign of life, and its end matters.
+    fn hear_listener(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
+        if self.read(id, now, wire, spent).is_some() {
+            self.note_life(id, now);
         }
     }
 
@@ -206,6 +240,7 @@ impl<L> Relay<L> {
     fn take_in(&mut self, id: PeerId, input: Input, now: Instant) {
         match input {
             Input::Unfinished | Input::Control => {}
+            Input::Heartbeat => self.counters.heartbeats += 1,
             Input::Message(kind, message) => self.publish(id, kind, message),
             Input::Closed(code) => self.answer_close(id, code, now),
         }
@@ -219,7 +254,7 @@ impl<L> Relay<L> {
         peer.traffic.messages_in += 1;
         peer.traffic.bytes_in += payload.len() as u64;
         let sent = if canary::sings(Canary::TypeForgotten) { Kind::Binary } else { kind };
-        self.channels.publish(seat, self.limits.echo, &Header::new(sent, payload.len()), &payload);
+        self.channels.publish(seat, self.limits.echo, sent, &payload);
         self.counters.messages_in += 1;
         self.counters.bytes_in += payload.len() as u64;
         #[cfg(any(test, feature = "simulation"))]

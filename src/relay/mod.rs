@@ -9,6 +9,7 @@
 //! | `admit.rs` | 3 | who a newcomer is, and whether its address may have one more |
 //! | `visitors.rs` | | connections and handshakes of each address |
 //! | `hear.rs` | 3 | input is read, decoded and published |
+//! | `post.rs` | 3 | messages that come by HTTP |
 //! | `expire.rs` | 4 | pings and deadlines |
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
 //! | `due.rs` | | the list that deliver works off |
@@ -22,6 +23,7 @@ mod due;
 mod end;
 mod expire;
 mod hear;
+mod post;
 #[cfg(test)]
 mod tests;
 mod visitors;
@@ -44,7 +46,10 @@ use crate::{
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use audit::Published;
 use due::Due;
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 use visitors::Visitors;
 
 /// Pieces of news that peers can cause: so many a second, and so many at once.
@@ -66,11 +71,13 @@ pub struct Relay<L> {
     unread: VecDeque<PeerId>,
     /// Those to be buried.
     gone: Vec<PeerId>,
-    /// How many are in the stage `Handshaking`.
+    /// How many are in the stages `Handshaking` and `Posting`.
     handshaking: usize,
     /// Connections and handshakes by address.
     visitors: Visitors,
     proxies: Proxies,
+    /// What those who asked for it are found by; of nobody else, and of nobody who is gone.
+    tags: BTreeMap<PeerId, u64>,
     /// A proxy that names no client was seen, and told of.
     has_missed_a_client: bool,
     /// Unfinished input of all peers.
@@ -120,6 +127,7 @@ impl<L> Relay<L> {
             handshaking: 0,
             visitors: Visitors::new(now),
             proxies: Proxies::default(),
+            tags: BTreeMap::new(),
             has_missed_a_client: false,
             inflight: Inflight::default(),
             copied: 0,

@@ -1,4 +1,4 @@
-//! UTF-8 over a masked byte stream, in pieces of any size.
+//! UTF-8 over a byte stream, masked or (with a mask of zeros) not, in pieces of any size.
 //!
 //! Owns one byte of state per text. Promises to refuse a text at the first byte that no valid text can have there
 //! (RFC 3629: no surrogates, no overlong forms, nothing above U+10FFFF), wherever the pieces are cut. Copies nothing.
@@ -11,7 +11,7 @@ const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
 
 /// Where in a text the bytes so far end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Utf8 {
+pub(crate) struct Utf8 {
     /// A state, as the place of its six bits in each row of `ROWS`; `WHOLE` by default.
     state: u8,
 }
@@ -73,7 +73,7 @@ const fn next(state: u8, byte: u8) -> u8 {
 impl Utf8 {
     /// Passes a piece of the text, masked with `mask` from its first byte on (RFC 6455 5.3).
     /// False when no valid text begins like what has come.
-    pub(super) fn pass(&mut self, masked: &[u8], mask: [u8; 4]) -> bool {
+    pub(crate) fn pass(&mut self, masked: &[u8], mask: [u8; 4]) -> bool {
         let key = u64::from(u32::from_ne_bytes(mask)) * 0x1_0000_0001;
         let (blocks, rest) = masked.as_chunks::<BLOCK>();
         for block in blocks {
@@ -87,7 +87,7 @@ impl Utf8 {
     }
 
     /// The text may end here.
-    pub(super) fn is_whole(self) -> bool {
+    pub(crate) fn is_whole(self) -> bool {
         self.state == WHOLE
     }
 

@@ -119,6 +119,18 @@ impl Wire<Link> for Sockets {
         // Fails only when the connection is gone already, which the next read tells.
         let _ = link.socket.shutdown(Shutdown::Write);
     }
+
+    #[cfg(target_os = "linux")]
+    fn lose_after(&mut self, link: &mut Link, patience: Duration) {
+        if let Stream::Tcp(socket) = &link.socket {
+            // Fails only when the connection is gone already, which the next read tells.
+            let _ = SockRef::from(socket).set_tcp_user_timeout(Some(patience));
+        }
+    }
+
+    /// Elsewhere the kernel gives up by itself, after a quarter of an hour or so.
+    #[cfg(not(target_os = "linux"))]
+    fn lose_after(&mut self, _: &mut Link, _: Duration) {}
 }
 
 /// Whether a read of `read` bytes, where `asked` were welcome, has emptied the socket.
@@ -138,5 +150,30 @@ fn again_when_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Res
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             answer => return answer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::unix::net::UnixStream,
+    };
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn only_over_the_network_a_silent_connection_is_given_up() {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        let mut link = Link::new(Stream::Tcp(mio::net::TcpStream::from_std(other)), None);
+        let patience = Duration::from_millis(35_500);
+        Sockets::new().lose_after(&mut link, patience);
+        assert_eq!(SockRef::from(&link.socket).tcp_user_timeout().unwrap(), Some(patience));
+
+        let (near, _far) = UnixStream::pair().unwrap();
+        let mut link = Link::new(Stream::Unix(mio::net::UnixStream::from_std(near)), None);
+        Sockets::new().lose_after(&mut link, patience);
+        assert!(SockRef::from(&link.socket).take_error().unwrap().is_none(), "and nothing else happens");
     }
 }

@@ -3,7 +3,7 @@
 //! What a client does is decided by its kind (which tricks) and its habits (how fast, how much, how it leaves). It
 //! records what it sent, what it got and how it ended; the judging is done elsewhere.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     frames::{CLOSE, Decoder, FIN, PONG, Said, put_frame},
@@ -11,9 +11,10 @@ use super::{
     liar,
     net::{Fate, Net},
     rng::Rng,
+    speech::REPLY,
     trace::Note,
 };
-use crate::limits::Limits;
+use crate::{event_stream::Form, limits::Limits};
 
 /// A client stops composing while this much waits to be taken by its socket.
 const OUT_MOST: usize = 16 << 10;
@@ -45,6 +46,22 @@ pub(super) enum Kind {
     PingFlooder,
     /// Sends empty continuation frames without end.
     EmptyFlooder,
+    /// Reads its channel as an event stream, and says what nobody hears.
+    Listener,
+    /// The same, and reads nothing after a while.
+    DeafListener,
+    /// Posts a message, or something like one.
+    Poster,
+}
+
+impl Kind {
+    /// In which form it reads its channel.
+    pub(super) fn form(self) -> Form {
+        match self {
+            Self::Listener | Self::DeafListener => Form::Events,
+            _ => Form::Frames,
+        }
+    }
 }
 
 /// How a client goes when it has said all it had to say.
@@ -118,9 +135,9 @@ pub(super) enum Stage {
 /// How a connection ended, as the client saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// An answer that was not a 101.
+    /// An answer that was not a 101, nor a 200.
     Refused(u16),
-    /// A close frame.
+    /// A close frame, or the last event.
     Closed(u16, String),
     /// The end without a word.
     Silence,
@@ -146,7 +163,7 @@ pub(super) struct Client {
     pub(super) habits: Habits,
     pub(super) stage: Stage,
     pub(super) rng: Rng,
-    /// What stands in a request that is answered with 101, else 0.
+    /// What stands in a request that is a good one, else 0.
     pub(super) head_len: usize,
     decoder: Decoder,
     pub(super) out: Vec<u8>,
@@ -166,6 +183,8 @@ pub(super) struct Client {
     pub(super) pings_sent: u32,
     pongs_seen: u32,
     pub(super) pings_seen: u32,
+    /// The kinds of its heartbeats that were not yet answered.
+    pub(super) beats: VecDeque<bool>,
     /// When it got the first ping that it did not answer.
     pub(super) unanswered_since: Option<Duration>,
     /// The close frame that it got, and when.
@@ -181,7 +200,11 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(number: usize, kind: Kind, channel: usize, habits: Habits, rng: Rng) -> Self {
-        let out = liar::request(&path(channel)).into_bytes();
+        let request = match kind.form() {
+            Form::Frames => liar::request(&path(channel)),
+            Form::Events => liar::stream_request(&path(channel)),
+        };
+        let out = request.into_bytes();
         Self {
             number,
             kind,
@@ -204,6 +227,7 @@ impl Client {
             pings_sent: 0,
             pongs_seen: 0,
             pings_seen: 0,
+            beats: VecDeque::new(),
             unanswered_since: None,
             told: None,
             status: None,
@@ -222,6 +246,11 @@ impl Client {
 
     pub(super) fn is_over(&self) -> bool {
         self.stage == Stage::Over
+    }
+
+    /// Was let in.
+    pub(super) fn is_welcome(&self) -> bool {
+        self.status.is_some_and(|status| welcomes(status, self.kind))
     }
 
     /// Open, told nothing, and with nothing said that ends the connection.
@@ -314,7 +343,7 @@ impl Client {
         let end = match (&self.told, self.status) {
             _ if how == End::Left => how,
             (Some((code, reason, _)), _) => End::Closed(*code, reason.clone()),
-            (None, Some(status)) if status != 101 => End::Refused(status),
+            (None, Some(status)) if !welcomes(status, self.kind) => End::Refused(status),
             _ => how,
         };
         self.end = Some(end);
@@ -328,10 +357,13 @@ impl Client {
         match said {
             Said::Status(status) => {
                 self.status = Some(status);
-                if status == 101 && self.head_len == 0 {
+                if self.is_welcome() && self.head_len == 0 {
                     return Err(format!("a bad request was accepted: {:?}", self.breach));
                 }
-                self.stage = if status == 101 { Stage::Open } else { Stage::Leaving };
+                self.stage = if self.is_welcome() { Stage::Open } else { Stage::Leaving };
+            }
+            Said::Message(text, payload) if self.beats.front() == Some(&text) && payload == REPLY => {
+                self.beats.pop_front();
             }
             Said::Message(text, payload) => {
                 self.messages_read += 1;
@@ -366,20 +398,21 @@ impl Client {
     fn hear_close(&mut self, code: u16, reason: String, now: Duration, net: &mut Net) {
         net.trace.note(Note::Told(self.number, code, reason.clone()));
         self.told = Some((code, reason, now));
-        if self.habits.answers && self.said_close.is_none() && self.breach.is_none() {
+        let answers = self.habits.answers && self.kind.form() == Form::Frames;
+        if answers && self.said_close.is_none() && self.breach.is_none() {
             self.say_close(code);
         }
         self.stage = Stage::Leaving;
     }
 
-    /// Whether a ping was not answered.
+    /// Whether a ping or a heartbeat was not answered.
     pub(super) fn lacks_pongs(&self) -> bool {
-        self.pongs_seen < self.pings_sent
+        self.pongs_seen < self.pings_sent || !self.beats.is_empty()
     }
 
-    /// Whether one more ping is no flood: all were answered, and the last was a second ago.
+    /// Whether one more ping or heartbeat is no flood: all were answered, and the last was a second ago.
     pub(super) fn may_ping(&self) -> bool {
-        self.pongs_seen == self.pings_sent && self.now >= self.ping_at
+        !self.lacks_pongs() && self.now >= self.ping_at
     }
 
     pub(super) fn put_control(&mut self, opcode: u8, payload: &[u8]) {
@@ -392,6 +425,11 @@ impl Client {
         let payload = if code == 1005 { Vec::new() } else { code.to_be_bytes().to_vec() };
         self.put_control(CLOSE, &payload);
     }
+}
+
+/// Whether a status lets in who has asked for a channel in this kind's form.
+fn welcomes(status: u16, kind: Kind) -> bool {
+    status == if kind.form() == Form::Events { 200 } else { 101 }
 }
 
 /// The path of a channel.

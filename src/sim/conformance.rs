@@ -1,8 +1,8 @@
 //! Whether the simulated network is one that exists: the same scripts, played against the core in the simulation and
 //! against the real server over loopback, must look the same to the clients.
 //!
-//! Two clients each time: one only listens, the other plays the script: a refused request, a breach of the protocol,
-//! or a good conversation with pings, fragments and every way to leave.
+//! Two clients each time: one only listens, in either form, the other plays the script: a refused request, a breach of
+//! the protocol, or a good conversation with pings, heartbeats, fragments and every way to leave.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -17,11 +17,13 @@ use super::{
     frames::{Decoder, Said},
     letter::Message,
     liar,
-    swarm::Plan,
+    speech::REPLY,
+    swarm::{Plan, heartbeat},
     world::World,
 };
 use crate::{
     config::{Config, ConfigSource, Place},
+    event_stream::Form,
     limits::Limits,
     server::Server,
 };
@@ -34,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 enum Act {
     Ask(String, &'static [u16]),
     Breach(Vec<u8>, &'static [u16]),
-    /// Messages of these sizes, in at most so many frames, and a ping before each.
+    /// A ping and a heartbeat, and messages of these sizes, in at most so many frames.
     Talk {
         sizes: Vec<usize>,
         frames: usize,
@@ -54,6 +56,8 @@ struct Sight {
     told: Option<(u16, String)>,
     /// Whether pings were answered; how many, timing decides.
     ponged: bool,
+    /// Whether the heartbeat was.
+    beaten: bool,
     /// What the listener got.
     heard: Vec<Message>,
 }
@@ -80,9 +84,9 @@ fn scripts(limits: &Limits) -> Vec<(String, Act)> {
 }
 
 /// The script in the simulation: what was seen, the bytes behind the request, and what was sent before its end.
-fn simulate(act: &Act, limits: &Limits) -> (Sight, Vec<u8>) {
+fn simulate(act: &Act, limits: &Limits, listens: Kind) -> (Sight, Vec<u8>) {
     let mut world = World::new(Plan::calm(limits.clone(), 1), 1);
-    let listener = world.join(Kind::Honest, 0, Habits::quiet(), usize::MAX);
+    let listener = world.join(listens, 0, Habits::quiet(), usize::MAX);
     let settle = |world: &mut World| world.run_until("settling", World::is_settled).expect("a quiet world");
     settle(&mut world);
     let actor = world.join(Kind::Honest, 0, Habits::quiet(), usize::MAX);
@@ -106,6 +110,7 @@ fn simulate(act: &Act, limits: &Limits) -> (Sight, Vec<u8>) {
         status: client.status,
         told: client.told.as_ref().map(|(code, reason, _)| (*code, reason.clone())),
         ponged: client.pings_sent > 0 && !client.lacks_pongs(),
+        beaten: client.pings_sent > 0 && client.beats.is_empty(),
         heard: client.sent[..world.book.accepted[actor]].to_vec(),
     };
     (sight, bytes)
@@ -121,6 +126,7 @@ fn play(act: &Act, client: &mut Client) {
         }
         Act::Talk { sizes, frames, text } => {
             client.ping();
+            client.beat(*frames);
             sizes.iter().for_each(|size| client.say(*text, *size, *frames));
         }
         Act::Close(code) => {
@@ -191,10 +197,14 @@ impl Real {
 }
 
 /// The script against the real relay, with the same bytes.
-fn perform(act: &Act, bytes: &[u8], address: SocketAddr, channel: &str) -> Sight {
+fn perform(act: &Act, bytes: &[u8], address: SocketAddr, channel: &str, listens: Kind) -> Sight {
     let good = liar::request(channel);
-    let mut listener = Real::ask(address, &good);
-    assert_eq!(listener.next(), Some(Said::Status(101)));
+    let (asks, status) = match listens.form() {
+        Form::Frames => (good.clone(), 101),
+        Form::Events => (liar::stream_request(channel), 200),
+    };
+    let mut listener = Real::ask(address, &asks);
+    assert_eq!(listener.next(), Some(Said::Status(status)));
     let request = if let Act::Ask(text, _) = act { text } else { &good };
     let mut actor = Real::ask(address, request);
     let mut sight = Sight::default();
@@ -211,6 +221,7 @@ fn perform(act: &Act, bytes: &[u8], address: SocketAddr, channel: &str) -> Sight
     while let Some(said) = actor.next() {
         match said {
             Said::Pong(_) => sight.ponged = true,
+            Said::Message(_, payload) if payload == REPLY => sight.beaten = true,
             Said::Close(code, reason) if !matches!(act, Act::Talk { .. }) => {
                 sight.told = Some((code, reason))
             }
@@ -229,19 +240,21 @@ fn perform(act: &Act, bytes: &[u8], address: SocketAddr, channel: &str) -> Sight
 
 #[test]
 fn the_same_scripts_look_the_same_in_the_simulation_and_over_real_sockets() {
-    let limits = Limits::default();
+    let limits = Limits { event_stream: true, heartbeat: Some(heartbeat()), ..Limits::default() };
     let address = relay(&limits);
     let scripts = scripts(&limits);
     assert!(scripts.len() >= 50, "{} scripts", scripts.len());
-    let (mut heard, mut told, mut ponged) = (0, 0, 0);
-    for (number, (name, act)) in scripts.iter().enumerate() {
-        let (simulated, bytes) = simulate(act, &limits);
-        let real = perform(act, &bytes, address, &format!("/script{number}"));
-        assert_eq!(real, simulated, "{name}");
-        assert!(real.status.is_some(), "{name}");
-        heard += real.heard.len();
-        told += usize::from(real.told.is_some());
-        ponged += usize::from(real.ponged);
+    for listens in [Kind::Honest, Kind::Listener] {
+        let (mut heard, mut told, mut ponged) = (0, 0, 0);
+        for (number, (name, act)) in scripts.iter().enumerate() {
+            let (simulated, bytes) = simulate(act, &limits, listens);
+            let real = perform(act, &bytes, address, &format!("/{listens:?}{number}"), listens);
+            assert_eq!(real, simulated, "{name}, {listens:?}");
+            assert!(real.status.is_some(), "{name}");
+            heard += real.heard.len();
+            told += usize::from(real.told.is_some());
+            ponged += usize::from(real.ponged && real.beaten);
+        }
+        assert!(heard > 500 && told > 25 && ponged > 4, "{heard} messages, {told} closes, {ponged} pongs");
     }
-    assert!(heard > 500 && told > 25 && ponged > 4, "{heard} messages, {told} closes, {ponged} pongs");
 }

@@ -51,9 +51,13 @@ pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
         ("reads deferred".into(), counters.deferred),
         ("close deadlines".into(), counters.close_timeouts),
         ("refused abandoned".into(), counters.refused("abandoned")),
+        ("posted".into(), counters.posted),
+        ("refused busy".into(), counters.refused("busy")),
+        ("refused body_timeout".into(), counters.refused("body_timeout")),
         ("refused address_connections".into(), counters.refused("address_connections")),
         ("refused address_rate".into(), counters.refused("address_rate")),
         ("addresses ignored".into(), counters.ignored_addresses),
+        ("heartbeats".into(), counters.heartbeats),
     ]);
     all
 }

@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{client::End, core, world::World};
+use crate::event_stream::Form;
 
 /// What must have happened at least once in an ordinary run, as clients saw it or as the core counted it.
-const WANTED: [&str; 51] = [
+const WANTED: [&str; 64] = [
     "refused 400",
+    "refused 403",
     "refused 405",
     "refused 408",
+    "refused 411",
+    "refused 413",
     "refused 414",
     "refused 426",
     "refused 429",
@@ -57,6 +61,16 @@ const WANTED: [&str; 51] = [
     "refused address_rate",
     "addresses ignored",
     "clients named",
+    "heartbeats",
+    "event streams",
+    "event streams closed 1008",
+    "event streams closed 1012",
+    "event streams closed 1013",
+    "messages of event streams",
+    "answered 202",
+    "posted",
+    "refused busy",
+    "refused body_timeout",
 ];
 
 /// How often each thing happened.
@@ -83,7 +97,14 @@ impl Coverage {
         self.count("reloads", world.reloads);
         core::happenings(&world.core).into_iter().for_each(|(what, times)| self.count(what, times));
         for client in &world.clients {
+            if client.kind.form() == Form::Events && client.is_welcome() {
+                self.count("event streams", 1);
+                self.count("messages of event streams", client.messages_read as u64);
+                let told = client.told.as_ref();
+                told.into_iter().for_each(|told| self.count(format!("event streams closed {}", told.0), 1));
+            }
             match &client.end {
+                Some(End::Refused(202)) => self.count("answered 202", 1),
                 Some(End::Refused(status)) => self.count(format!("refused {status}"), 1),
                 Some(End::Closed(1008 | 1001, reason)) => {
                     let code = client.told.as_ref().map_or(0, |told| told.0);

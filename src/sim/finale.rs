@@ -7,6 +7,7 @@ use super::{
     core,
     world::World,
 };
+use crate::event_stream::Form;
 
 /// Steps in which any world must come to rest.
 const STEPS_MOST: usize = 300_000;
@@ -105,6 +106,7 @@ impl World {
     /// Some of those who are well say one thing each, and all others hear it.
     fn probe(&mut self) -> Result<(), String> {
         let mut well = self.well();
+        well.retain(|number| self.clients[*number].kind.form() == Form::Frames);
         self.rng.shuffle(&mut well);
         for number in well.into_iter().take(PROBES_MOST) {
             let size = self.plan.limits.max_message.min(40);
@@ -134,7 +136,11 @@ impl World {
         for number in self.living.clone() {
             let stays =
                 self.plan.stuck_stay && matches!(self.clients[number].kind, Kind::Stuck | Kind::Silent);
-            let leave = self.rng.pick(&[Leave::Close(1000), Leave::Shut, Leave::Vanish, Leave::Reset]);
+            let leave = match self.clients[number].kind.form() {
+                Form::Frames => Leave::Close(1000),
+                Form::Events => Leave::Shut,
+            };
+            let leave = self.rng.pick(&[leave, Leave::Shut, Leave::Vanish, Leave::Reset]);
             if self.clients[number].is_talking() && self.is_well(number) {
                 self.clients[number].habits.leave = leave;
             } else if stays {
@@ -162,8 +168,9 @@ impl World {
     fn is_prompt_to_the_end(&self, number: usize) -> bool {
         let (client, fortune) = (&self.clients[number], &self.fortunes[number]);
         let gone_before = !fortune.drained || client.end == Some(End::Left);
-        let is_good = client.kind == Kind::Honest && !fortune.cut && !fortune.crowded;
-        is_good && !gone_before && client.status == Some(101) && self.net.sockets[number].refused == 0
+        let is_prompt = client.kind == Kind::Listener && client.habits.is_prompt();
+        let is_good = (client.kind == Kind::Honest || is_prompt) && !fortune.cut && !fortune.crowded;
+        is_good && !gone_before && client.is_welcome() && self.net.sockets[number].refused == 0
     }
 
     /// No address was let in more often than its rate allows.
@@ -172,7 +179,7 @@ impl World {
         let most = rate * (5 + self.now.as_secs() + 1);
         let mut joined = BTreeMap::<_, u64>::new();
         for (client, road) in self.clients.iter().zip(&self.roads) {
-            if let Some(address) = road.client().filter(|_| client.status == Some(101)) {
+            if let Some(address) = road.client().filter(|_| client.is_welcome()) {
                 *joined.entry(address).or_default() += 1;
             }
         }
@@ -185,7 +192,7 @@ impl World {
     /// No peer, no channel, no memory, no timer, nobody uncounted.
     pub(super) fn check_nothing_is_left(&mut self) -> Result<(), String> {
         let counters = core::counters(&self.core);
-        let ended = counters.refused_total() + counters.disconnects_total();
+        let ended = counters.refused_total() + counters.disconnects_total() + counters.posted;
         if counters.opened != ended {
             return Err(format!("law 12: {} opened, {ended} ended: {counters}", counters.opened));
         }

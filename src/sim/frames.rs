@@ -1,6 +1,8 @@
 //! The clients' own reading and writing of the protocol, independent of the crate's: what the relay says is judged
 //! by somebody who shares no code with it.
 
+use super::events::Reader;
+
 /// The request key of RFC 6455 1.3, and the answer it must get.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -55,6 +57,8 @@ pub(super) struct Decoder {
     bytes: Vec<u8>,
     at: usize,
     stage: Stage,
+    /// What is read of an event stream.
+    reader: Reader,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -64,6 +68,7 @@ enum Stage {
     /// The body of a refusal: so many bytes still to come.
     Body(usize),
     Frames,
+    Events,
     Closed,
 }
 
@@ -80,6 +85,7 @@ impl Decoder {
             Stage::Head => self.head(),
             Stage::Body(left) => self.body(left),
             Stage::Frames => self.frame(),
+            Stage::Events => self.event(),
             Stage::Closed if self.rest().is_empty() => Ok(None),
             Stage::Closed => Err(format!("{} bytes after the close frame", self.rest().len())),
         }
@@ -87,7 +93,8 @@ impl Decoder {
 
     /// Whether the bytes end where something said ends: true of every stream that was not cut.
     pub(super) fn is_at_boundary(&self) -> bool {
-        self.rest().is_empty() && !matches!(self.stage, Stage::Body(1..))
+        let is_whole = self.reader.is_at_boundary() && !matches!(self.stage, Stage::Body(1..));
+        self.rest().is_empty() && is_whole
     }
 
     fn rest(&self) -> &[u8] {
@@ -105,15 +112,24 @@ impl Decoder {
             let wanted = |line: &&str| line.to_ascii_lowercase().starts_with(name);
             head.lines().find(wanted).map(|line| line[name.len()..].trim())
         };
+        if head == "HTTP/1.1 100 Continue" {
+            return self.head();
+        }
         let size: usize = field("content-length:").map_or(Ok(0), str::parse).map_err(|_| head.clone())?;
+        let closes = field("connection:").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
         let good = match status {
             101 => field("sec-websocket-accept:") == Some(ACCEPT),
-            _ => field("connection:").is_some_and(|value| value.to_ascii_lowercase().contains("close")),
+            200 => closes && field("content-type:") == Some("text/event-stream"),
+            _ => closes,
         };
         if !head.starts_with("HTTP/1.1 ") || !good {
             return Err(format!("a bad answer: {head:?}"));
         }
-        self.stage = if status == 101 { Stage::Frames } else { Stage::Body(size) };
+        self.stage = match status {
+            101 => Stage::Frames,
+            200 => Stage::Events,
+            _ => Stage::Body(size),
+        };
         Ok(Some(Said::Status(status)))
     }
 
@@ -125,6 +141,23 @@ impl Decoder {
         self.at += here;
         self.stage = Stage::Body(left - here);
         Ok(None)
+    }
+
+    fn event(&mut self) -> Result<Option<Said>, String> {
+        self.reader.feed(&self.bytes[self.at..]);
+        self.at = self.bytes.len();
+        let Some(event) = self.reader.next() else { return Ok(None) };
+        if let Some((text, payload)) = event.message()? {
+            return Ok(Some(Said::Message(text, payload)));
+        }
+        let (code, reason) = event.close().ok_or_else(|| format!("an event {event:?}"))?;
+        let hint = reason.strip_prefix("retry-after=").and_then(|secs| secs.parse::<u64>().ok());
+        let is_last = self.reader.next().is_none() && self.reader.is_at_boundary();
+        if event.retry_millis != hint.map(|secs| secs * 1000) || !is_last {
+            return Err(format!("a bad last event, or more behind it: {event:?}"));
+        }
+        self.stage = Stage::Closed;
+        Ok(Some(Said::Close(code, reason)))
     }
 
     fn frame(&mut self) -> Result<Option<Said>, String> {
@@ -236,6 +269,39 @@ mod tests {
             }
             assert!(verdict.is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn an_event_stream_is_read_in_every_chunking() {
+        let stream = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n:\n\ndata: a\ndata: b\n\n\
+                      :\n\nevent: binary\ndata: AP8=\n\nretry: 3000\nevent: close\ndata: 1012 retry-after=3\n\n";
+        for chunk in 1..=stream.len() {
+            let (mut decoder, mut said) = (Decoder::default(), Vec::new());
+            for bytes in stream.as_bytes().chunks(chunk) {
+                decoder.feed(bytes);
+                while let Some(one) = decoder.next().expect("a good stream") {
+                    said.push(one);
+                }
+            }
+            let close = Said::Close(1012, "retry-after=3".into());
+            let messages =
+                [Said::Message(true, b"a\nb".to_vec()), Said::Message(false, b"\x00\xff".to_vec())];
+            assert_eq!(said[0], Said::Status(200));
+            assert_eq!((&said[1..3], &said[3..]), (&messages[..], &[close][..]));
+            assert!(decoder.is_at_boundary());
+        }
+        for bad in [
+            "event: else\ndata: x\n\n",
+            "event: close\ndata: 1012 retry-after=3\n\n",
+            "event: binary\ndata: A\n\n",
+        ] {
+            let mut decoder = Decoder { stage: Stage::Events, ..Decoder::default() };
+            decoder.feed(bad.as_bytes());
+            assert!(decoder.next().is_err(), "{bad:?}");
+        }
+        let mut cut = Decoder { stage: Stage::Events, ..Decoder::default() };
+        cut.feed(b"data: a\n");
+        assert_eq!((cut.next(), cut.is_at_boundary()), (Ok(None), false));
     }
 
     #[test]

@@ -56,10 +56,12 @@ fn padding(text: bool, size: usize, rng: &mut Rng) -> Vec<u8> {
         return bytes;
     }
     while bytes.len() + 4 <= size {
-        let sign = rng.pick(&['a', ' ', '\u{0}', 'ß', '€', '漢', '\u{10ffff}', '\u{800}']);
+        let sign = rng.pick(&['a', ' ', '\u{0}', '\n', 'ß', '€', '漢', '\u{10ffff}', '\u{800}', '\u{feff}']);
+
         bytes.extend_from_slice(sign.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    bytes.resize(size, b'.');
+    // In few texts only: one with a CR is not written in lines.
+    bytes.resize(size, if rng.chance(100) { b'\r' } else { b'.' });
     bytes
 }
 

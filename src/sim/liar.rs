@@ -93,12 +93,20 @@ pub(super) fn request(path: &str) -> String {
     )
 }
 
+/// A good request for a path as an event stream.
+pub(super) fn stream_request(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: relay.example\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+    )
+}
+
 /// Requests that are refused, with the status.
 pub(super) fn bad_requests(path: &str) -> Vec<(&'static str, String, &'static [u16])> {
     let good = request(path);
     let swap = |from: &str, to: &str| good.replacen(from, to, 1);
     vec![
-        ("post", swap("GET", "POST"), &[405]),
+        // Where posts are taken, this one has no length.
+        ("post", swap("GET", "POST"), &[405, 411]),
         ("http/1.0", swap("HTTP/1.1", "HTTP/1.0"), &[505]),
         ("no upgrade", swap("Upgrade: websocket\r\n", ""), &[426]),
         ("connection without upgrade", swap("keep-alive, Upgrade", "keep-alive"), &[426]),

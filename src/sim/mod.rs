@@ -1,8 +1,8 @@
 //! The simulation: the real core in a world of simulated sockets, clients and time.
 //!
 //! One seed is one world, and the same seed is the same world on every machine: which limits, faults and clients it
-//! draws (`swarm`), what its network does (`net`, `wire`), what its clients say (`client`, `speech`, `liar`), how they come (`road`), in their
-//! own words (`frames`, `letter`). After every turn the core audits itself, and the world checks from outside what
+//! draws (`swarm`), what its network does (`net`, `wire`), what its clients say (`client`, `speech`, `liar`, `poster`), how they come (`road`), in their
+//! own words (`frames`, `events`, `letter`). After every turn the core audits itself, and the world checks from outside what
 //! was promised: order and completeness (`book`), causes and deadlines (`verdict`), work per turn (`world`), and in
 //! the end that everything due has arrived and nothing is left (`finale`). A failed seed is replayed with
 //! `WSRELAYD_SEED=n cargo test sim::tests::replay -- --nocapture`.
@@ -19,11 +19,13 @@ mod client;
 mod conformance;
 mod core;
 mod coverage;
+pub(crate) mod events;
 mod finale;
 mod frames;
 mod letter;
 mod liar;
 mod net;
+mod poster;
 mod reload;
 pub(crate) mod rng;
 mod road;

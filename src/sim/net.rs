@@ -135,6 +135,10 @@ pub(super) struct Socket {
     pub(super) arrivals: u32,
     pub(super) consumed: usize,
     pub(super) written: usize,
+    /// When the relay last wrote a byte.
+    pub(super) written_at: Duration,
+    /// How long bytes may stand unacknowledged, if the relay has said so.
+    pub(super) patience: Option<Duration>,
     /// When the relay last read a byte.
     pub(super) heard_at: Duration,
     pub(super) read_in_turn: (u64, usize),
@@ -226,6 +230,8 @@ impl Net {
             arrivals: 0,
             consumed: 0,
             written: 0,
+            written_at: self.now,
+            patience: None,
             heard_at: self.now,
             read_in_turn: (0, 0),
             written_in_turn: 0,

@@ -11,6 +11,10 @@ use super::{
 };
 use crate::limits::Limits;
 
+/// A heartbeat, and what it is answered.
+pub(super) const REQUEST: &[u8] = b"ping";
+pub(super) const REPLY: &[u8] = b"pong";
+
 /// The most fragments that an honest client makes of one message.
 const FRAGMENTS_MOST: usize = 8;
 
@@ -25,7 +29,11 @@ impl Client {
         match self.kind {
             Kind::Liar if is_last => self.lie(limits),
             Kind::HalfSender if is_last => self.say_half(limits),
+            Kind::PingFlooder if limits.heartbeat.is_some() && self.rng.chance(500) => {
+                (0..20).for_each(|_| self.beat(1));
+            }
             Kind::PingFlooder => (0..20).for_each(|_| self.ping()),
+            Kind::Listener | Kind::DeafListener => self.babble(),
             Kind::EmptyFlooder => self.say_nothing_for_long(),
             _ => self.compose(limits),
         }
@@ -79,8 +87,28 @@ impl Client {
         self.put_control(PING, &self.pings_sent.to_be_bytes());
     }
 
+    /// Asks whether anybody is there, with a message in at most so many frames.
+    pub(super) fn beat(&mut self, most: usize) {
+        self.ping_at = self.now + Duration::from_secs(1);
+        let text = self.rng.chance(500);
+        self.beats.push_back(text);
+        let frames = self.rng.between(1, most.min(FRAGMENTS_MOST));
+        self.put_message(&Message { text, payload: REQUEST.to_vec() }, frames);
+    }
+
+    /// Says something that would be a message, and something that would be a breach.
+    fn babble(&mut self) {
+        let nonsense =
+            [b"POST / HTTP/1.1\r\n\r\n".as_slice(), b"\x81\x80\0\0\0\0", b"\x88\x80\0\0\0\0", &[0xff; 300]];
+        let part = self.rng.pick(&nonsense);
+        self.out.extend_from_slice(part);
+    }
+
     /// Says a message of a random size, kind and shape.
     pub(super) fn compose(&mut self, limits: &Limits) {
+        if limits.heartbeat.is_some() && self.may_ping() && self.rng.chance(150) {
+            return self.beat(limits.max_frames as usize);
+        }
         let largest = self.habits.largest.min(limits.max_message);
         let size = match self.rng.below(10) {
             0 if self.habits.empties => 0,

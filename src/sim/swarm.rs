@@ -7,8 +7,9 @@ use super::{
     letter::MIN_LETTER,
     net::Faults,
     rng::Rng,
+    speech::{REPLY, REQUEST},
 };
-use crate::limits::{Limits, OnSlow, TurnBudget};
+use crate::limits::{Heartbeat, Limits, OnSlow, TurnBudget};
 
 /// How narrow the budgets of a turn are, and with them how much may be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(super) struct Plan {
 /// A day before the wheel's ticks end, which is long before `Instant` does.
 const CLOCK_ENDS_SECS: u64 = (u64::MAX - 2048) / 10 - 86_400;
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 15] = [
     Kind::Honest,
     Kind::Slow,
     Kind::Silent,
@@ -70,6 +71,8 @@ const KINDS: [Kind; 13] = [
     Kind::Churner,
     Kind::PingFlooder,
     Kind::EmptyFlooder,
+    Kind::Listener,
+    Kind::DeafListener,
 ];
 
 fn millis(rng: &mut Rng, from: &[u64]) -> Duration {
@@ -120,6 +123,10 @@ impl Plan {
             limits.max_connections_per_address = rng.pick(&[0, 1, 2, 64]);
             limits.handshakes_per_address_per_sec = rng.pick(&[0, 1, 20]);
             plan.limits = limits;
+        }
+        if rng.chance(300) {
+            plan.limits.http_publish = true;
+            plan.kinds.extend([Kind::Poster; 2]);
         }
         plan
     }
@@ -173,17 +180,40 @@ impl Plan {
             Kind::Liar | Kind::HalfSender => {
                 (habits.words_left, habits.leave) = (1 + rng.below(4), Leave::Stay);
             }
+            Kind::Poster => {
+                habits.send_most = rng.pick(&[50, 1000, usize::MAX]);
+                habits.send_pause = millis(rng, &[0, 1, 20]);
+                // So that it takes far less time than there is.
+                habits.largest =
+                    if habits.send_most == 50 { habits.largest.min(300) } else { habits.largest };
+                habits.words_left = 0;
+            }
             Kind::SlowAsker => (habits.send_most, habits.send_pause) = (1, millis(rng, &[200, 1000])),
             Kind::Churner => {
                 habits.words_left = rng.below(3);
                 habits.leave = rng.pick(&[Leave::Close(1001), Leave::Vanish, Leave::Reset]);
             }
+            Kind::Listener | Kind::DeafListener => listener(kind, &mut habits, rng),
             Kind::PingFlooder | Kind::EmptyFlooder => {
                 (habits.words_left, habits.say_pause, habits.leave) = (200, Duration::ZERO, Leave::Stay);
             }
             _ => {}
         }
         habits
+    }
+}
+
+/// Says little; half of them read little at a time.
+fn listener(kind: Kind, habits: &mut Habits, rng: &mut Rng) {
+    habits.words_left = rng.below(3);
+    if matches!(habits.leave, Leave::Close(_)) {
+        habits.leave = Leave::Shut;
+    }
+    if kind == Kind::DeafListener {
+        (habits.read_messages, habits.leave) = (rng.below(4), Leave::Stay);
+    } else if rng.chance(500) {
+        habits.read_most = rng.pick(&[1, 10, 200]);
+        habits.read_pause = millis(rng, &[0, 5, 100, 2000]);
     }
 }
 
@@ -221,6 +251,9 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     let ping_interval = millis(rng, &[2000, 25_000, 25_000, 150_000]);
     Limits {
         echo: rng.chance(250),
+        http_publish: false,
+        event_stream: true,
+        heartbeat: rng.chance(500).then(heartbeat),
         max_connections: rng.pick(&[2, 5, 10_000, 10_000, 10_000, 10_000]),
         max_handshakes: rng.pick(&[1, 3, 1024, 1024, 1024, 1024]),
         max_connections_per_address: 0,
@@ -245,6 +278,11 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         drain: millis(rng, &[200, 5000]),
         turn,
     }
+}
+
+pub(super) fn heartbeat() -> Heartbeat {
+    let word = |bytes| String::from_utf8_lossy(bytes).into();
+    Heartbeat { request: word(REQUEST), reply: word(REPLY) }
 }
 
 fn budget(width: Width, rng: &mut Rng) -> TurnBudget {

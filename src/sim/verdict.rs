@@ -7,7 +7,7 @@ use super::{
     client::{Client, End, Kind},
     net::Socket,
 };
-use crate::limits::Limits;
+use crate::{event_stream::Form, limits::Limits};
 
 /// A tick of the timer wheel: deadlines may be that late.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -87,15 +87,26 @@ impl Case<'_> {
     fn is_fair_refusal(&self, status: u16) -> bool {
         match status {
             429 => self.is_limited,
-            503 => self.fortune.crowded || self.fortune.drained,
+            503 if self.fortune.crowded || self.fortune.drained => true,
+            408 if self.client.kind == Kind::Poster => self.is_fair_post_timeout(),
             408 => {
                 self.age() >= self.limits.handshake_timeout
                     && (matches!(self.client.kind, Kind::SlowAsker | Kind::Mute)
                         || self.was_slow_to_ask()
                         || self.jumped)
             }
-            _ => self.client.breach.is_some_and(|(_, statuses)| statuses.contains(&status)),
+            _ => self.may_answer(status),
         }
+    }
+
+    fn may_answer(&self, status: u16) -> bool {
+        self.client.breach.is_some_and(|(_, statuses)| statuses.contains(&status))
+    }
+
+    /// A body that does not come, or budgets so narrow that time runs out.
+    fn is_fair_post_timeout(&self) -> bool {
+        let least = self.limits.message_timeout.min(self.limits.handshake_timeout);
+        self.age() >= least && (self.may_answer(408) || self.limits.turn.read_per_peer < 100 || self.jumped)
     }
 
     /// The request had not yet been read: budgets may be so narrow that time runs out.
@@ -118,9 +129,14 @@ impl Case<'_> {
             (1008, "fragment-flood") => is_breach,
             (1008, _) => false,
             (1012, _) => self.fortune.drained,
-            (1013, _) => self.was_slow() || self.is_input_scarce(),
+            (1013, _) => self.was_slow() || self.speaks() && self.is_input_scarce(),
             _ => is_breach || client.said_close == Some(code),
         }
+    }
+
+    /// What it says is heard.
+    fn speaks(&self) -> bool {
+        self.client.kind.form() == Form::Frames
     }
 
     /// So little input is allowed for that two clients who both mean well may take it all.
@@ -130,7 +146,9 @@ impl Case<'_> {
 
     /// No ping of a client that answers at once goes unanswered, unless it cannot be sent.
     fn is_fair_ping_timeout(&self) -> bool {
-        let answers = self.client.habits.is_prompt() && self.client.habits.send_most == usize::MAX;
+        let is_prompt = self.client.habits.is_prompt() && self.client.habits.send_most == usize::MAX;
+        // Of one who only listens no answer is expected.
+        let answers = is_prompt || !self.speaks();
         self.age() >= self.limits.pong_timeout && (!answers || self.was_slow())
     }
 
@@ -139,10 +157,11 @@ impl Case<'_> {
     fn is_fair_reset(&self) -> bool {
         let Fortune { cut, turned_away, .. } = self.fortune;
         let reads_all = self.client.habits.is_prompt();
-        let talks_on = matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker)
-            || self.client.breach.is_some()
-            || self.client.said_close.is_some()
-            || self.client.has_shut;
+        let talks_on =
+            matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker | Kind::Poster)
+                || self.client.breach.is_some()
+                || self.client.said_close.is_some()
+                || self.client.has_shut;
         // Closed for memory, it is owed what was accepted before, which may take longer than a close where little
         // passes at a time.
         let owed = self.is_input_scarce() && self.socket.is_narrow();
@@ -159,18 +178,38 @@ impl Case<'_> {
             return Ok(());
         }
         let is_late = |since: Duration, limit: Duration| self.now > since + limit + TICK * 2;
-        if self.socket.written == 0 && is_late(opened_at, limits.handshake_timeout) {
+        let body_timeout = if client.kind == Kind::Poster { limits.message_timeout } else { Duration::ZERO };
+        if self.socket.written == 0 && is_late(opened_at, limits.handshake_timeout + body_timeout) {
             return Err(format!("law 6: no answer in time: {}", self.describe()));
         }
         if self.socket.finished || client.stage == super::client::Stage::Leaving {
             return Ok(());
         }
+        if !self.speaks() {
+            return self.judge_comments();
+        }
         // One who does not read may have been closed for another reason without having seen it.
         let unseen = if client.habits.is_prompt() { Duration::ZERO } else { limits.close_timeout };
         let silence = limits.ping_interval + limits.pong_timeout + unseen;
-        let is_open = client.status == Some(101) && client.told.is_none();
+        let is_open = client.is_welcome() && client.told.is_none();
         if is_open && is_late(self.socket.heard_at.max(opened_at), silence) {
             return Err(format!("law 6: no ping timeout in time: {}", self.describe()));
+        }
+        Ok(())
+    }
+
+    /// Something comes in time to whoever listens, and the kernel knows how long that may stand unacknowledged.
+    fn judge_comments(&self) -> Result<(), String> {
+        let Case { client, socket, limits, .. } = self;
+        if !client.is_welcome() || client.told.is_some() {
+            return Ok(());
+        }
+        let least = limits.stall_timeout;
+        if socket.patience.is_none_or(|patience| patience < least) {
+            return Err(format!("law 6: {:?} without a word: {}", socket.patience, self.describe()));
+        }
+        if self.now > socket.written_at + limits.ping_interval + TICK * 2 {
+            return Err(format!("law 6: no comment in time: {}", self.describe()));
         }
         Ok(())
     }

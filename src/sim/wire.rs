@@ -1,7 +1,7 @@
 //! The relay's side of the simulated sockets: what a read brings, what a write takes, and the core's conduct while it
 //! reads and writes.
 
-use std::{io, io::IoSlice};
+use std::{io, io::IoSlice, time::Duration};
 
 use super::{
     net::{Edge, Net, Phase, SCRATCH, SimLink},
@@ -66,6 +66,7 @@ impl Wire<SimLink> for Net {
             left -= part.len();
         }
         s.written += n;
+        s.written_at = self.now;
         // A write that met a full buffer is owed an event, the one that a fault cut short is not.
         s.starved |= n < offered && s.down.room() == 0;
         self.work.write_bytes += n;
@@ -80,6 +81,13 @@ impl Wire<SimLink> for Net {
         }
         self.sockets[link.0].down.ended = true;
         self.trace.note(Note::Finished(link.0));
+    }
+
+    fn lose_after(&mut self, link: &mut SimLink, patience: Duration) {
+        self.expect_phase(Phase::Hear, "a limit on silence");
+        if self.sockets[link.0].patience.replace(patience).is_some() {
+            self.object(|| format!("client {}: watched twice", link.0));
+        }
     }
 }
 

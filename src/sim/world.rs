@@ -13,7 +13,7 @@ use super::{
     client::{Client, End, Habits, Kind, Leave, Wish},
     core::{self, Core},
     liar,
-    net::{Edge, Net, Phase, SimLink},
+    net::{Edge, Net, Phase, SimLink, Socket},
     rng::Rng,
     road::Road,
     swarm::Plan,
@@ -181,6 +181,7 @@ impl World {
                 client.breach = Some((name, statuses));
             }
             Kind::Mute => client.ask(Vec::new(), false),
+            Kind::Poster => self.make_poster(number),
             _ => {}
         }
     }
@@ -322,9 +323,13 @@ impl World {
         if self.book.names.len() < limits.max_connections.min(limits.max_handshakes) {
             return false;
         }
-        let present = || self.net.sockets.iter().filter(|socket| socket.name.is_some() && !socket.buried);
+        let sockets = || self.net.sockets.iter().enumerate();
+        let present = || sockets().filter(|(_, socket)| socket.name.is_some() && !socket.buried);
+        // One who posts may have been told to go on.
+        let asks =
+            |number: usize, socket: &Socket| socket.written == 0 || self.clients[number].kind == Kind::Poster;
         present().count() >= limits.max_connections
-            || present().filter(|socket| socket.written == 0).count() >= limits.max_handshakes
+            || present().filter(|(number, socket)| asks(*number, socket)).count() >= limits.max_handshakes
     }
 
     fn bury(&mut self) -> usize {
@@ -398,7 +403,7 @@ impl World {
         for number in &self.living {
             let (client, socket) = (&self.clients[*number], &self.net.sockets[*number]);
             let asked = client.head_len > 0 && socket.consumed >= client.head_len;
-            let is_open = asked && client.status == Some(101) && !socket.buried;
+            let is_open = asked && client.is_welcome() && !socket.buried;
             open += usize::from(is_open);
             if let Some(client) = self.roads[*number].client().filter(|_| is_open) {
                 *by_client.entry(client).or_default() += 1;
@@ -425,7 +430,7 @@ impl World {
         for number in &self.living {
             let (client, socket) = (&self.clients[*number], &self.net.sockets[*number]);
             let caller = socket.name.and_then(|id| self.core.address_of(id));
-            let (Some(caller), Some(101)) = (caller, client.status) else { continue };
+            let Some(caller) = caller.filter(|_| client.is_welcome()) else { continue };
             let road = &self.roads[*number];
             self.named += u64::from(caller.real != caller.via);
             if caller.real != road.real() {

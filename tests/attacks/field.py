@@ -183,7 +183,8 @@ class Field:
         counters = self.counters()
         self.expect(gone, f"{counters['peers']} peers are left")
         ended = sum(number for name, number in counters.items() if name.startswith(("refused.", "disconnects.")))
-        self.expect_equal("refused and disconnected, of those opened", ended, counters["opened"])
+        ended += counters["posted"]
+        self.expect_equal("refused, disconnected and posted, of those opened", ended, counters["opened"])
         self.expect_equal("disconnects for a bug of the relay's", counters.get("disconnects.internal", 0), 0)
         self.problems += over_budget(counters)
         peak, most = peak_bytes(self.pid), self.memory + self.formula

@@ -20,12 +20,13 @@ import frames  # noqa: E402
 import heads  # noqa: E402
 import measure  # noqa: E402
 import memory  # noqa: E402
+import post  # noqa: E402
 import receivers  # noqa: E402
 from daemon import Tally, trace, unwind_on_term  # noqa: E402
 from field import Field  # noqa: E402
 from wire import file_limit_up  # noqa: E402
 
-ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS, *desk.ROWS]
+ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS, *desk.ROWS, *post.ROWS]
 
 
 def fought(binary, attack, keys):

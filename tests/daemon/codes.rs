@@ -16,15 +16,16 @@ fn counters(relay: &mut Relay) -> String {
     relay.line_with("stalls=")
 }
 
-/// Asserts that the relay has counted exactly this, of all reasons, and that the sums match: `open` are there still.
-fn assert_counted(relay: &mut Relay, expected: &BTreeMap<String, u64>, open: u64) {
+/// Asserts that the relay has counted exactly this, of all reasons and of posts, and that the sums match: `open` are there
+/// still.
+pub(crate) fn assert_counted(relay: &mut Relay, expected: &BTreeMap<String, u64>, open: u64) {
     // What a client has read was counted before; what it has only done, the relay has yet to hear of.
     let mut line = String::new();
     let counted = until_some(|| {
         line = counters(relay);
-        let reasons = line.split(' ').filter_map(|word| word.trim().split_once('='));
-        let ended =
-            reasons.filter(|(name, _)| name.starts_with("refused.") || name.starts_with("disconnects."));
+        let all = line.split(' ').filter_map(|word| word.trim().split_once('='));
+        let is_end = |name: &str| name.starts_with("refused.") || name.starts_with("disconnects.");
+        let ended = all.filter(|(name, n)| is_end(name) || *name == "posted" && *n != "0");
         let ended: BTreeMap<_, _> = ended.map(|(name, n)| (name.to_owned(), n.parse().unwrap())).collect();
         (&ended == expected).then_some(ended)
     });
@@ -45,21 +46,21 @@ fn until_some<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-fn connect(relay: &Relay) -> TcpStream {
+pub(crate) fn connect(relay: &Relay) -> TcpStream {
     let client = TcpStream::connect(relay.addresses[0]).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client
 }
 
 /// All that the relay says up to the end, which must be an orderly one.
-fn answer(client: &mut TcpStream) -> String {
+pub(crate) fn answer(client: &mut TcpStream) -> String {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     answer
 }
 
 /// Asserts that there is one answer, which ends the connection, with these header lines.
-fn assert_refused(answer: &str, status: &str, fields: &[&str]) {
+pub(crate) fn assert_refused(answer: &str, status: &str, fields: &[&str]) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
     assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "expected {status}: {answer}");
     // So there is no second answer behind it.
@@ -126,7 +127,7 @@ fn every_status_of_a_bad_request_is_told_and_counted() {
     assert_counted(&mut relay, &expected, 0);
 }
 
-fn counted<const N: usize>(reasons: [(&str, u64); N]) -> BTreeMap<String, u64> {
+pub(crate) fn counted<const N: usize>(reasons: [(&str, u64); N]) -> BTreeMap<String, u64> {
     reasons.into_iter().map(|(name, times)| (name.to_owned(), times)).collect()
 }
 

@@ -25,9 +25,13 @@ mod life;
 mod log;
 /// Where it listens: sockets in the file system, and those that a service manager hands over; and what it is told.
 mod places;
+/// Messages that come by HTTP, from curl and by hand.
+mod post;
 /// The configuration, read again while running.
 mod reload;
 /// Start, refusal to start, stop, signals, descriptors.
 mod start;
+/// Event streams and heartbeats.
+mod stream;
 /// What goes over the wire: order, slowness, breaches, the end of a connection.
 mod wire;

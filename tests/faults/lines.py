@@ -9,6 +9,7 @@ import ctypes
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -129,13 +130,20 @@ def in_time(gone):
     return problems + ([f"one was noticed after {gone[-1]:.1f} s only"] if late else [])
 
 
+def laid(stack):
+    """A line, where there can be one."""
+    try:
+        return stack.enter_context(Line())
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"skipped: row 27: no network namespaces: {getattr(error, 'stderr', None) or error}", flush=True)
+        return None
+
+
 def dead_line(binary, tally, full):
     """Row 27: peers that the line has swallowed are gone in time, whether something is on its way to them or not."""
     with contextlib.ExitStack() as stack:
-        try:
-            line = stack.enter_context(Line())
-        except (OSError, subprocess.SubprocessError) as error:
-            print(f"skipped: row 27: no network namespaces: {getattr(error, 'stderr', None) or error}", flush=True)
+        line = laid(stack)
+        if not line:
             return
         command = ["ip", "netns", "exec", line.here]
         relay = stack.enter_context(Daemon(binary, CONFIG, listen="10.77.0.1:0", command=command))
@@ -155,8 +163,57 @@ def dead_line(binary, tally, full):
                 problems)
 
 
+def listeners(stack, line, port):
+    """Event streams of quiet channels, read at the far end."""
+    streams = []
+    for n in range(COUNT):
+        with line.inside(line.there):
+            streams.append(stack.enter_context(socket.create_connection(("10.77.0.1", port), PATIENCE_SECS)))
+        request = f"GET /quiet{n} HTTP/1.1\r\nHost: relay\r\nAccept: text/event-stream\r\n\r\n"
+        streams[-1].sendall(request.encode())
+    return sum(begins(stream) for stream in streams)
+
+
+def begins(stream):
+    """Whether it has come to its first comment."""
+    heard = b""
+    while not heard.endswith(b"\r\n\r\n:\n\n"):
+        more = stream.recv(4096)
+        if not more:
+            return False
+        heard += more
+    return True
+
+
+def dead_streams(binary, tally, full):
+    """Row 27, of those who answer nothing: the kernel gives a connection up that acknowledges nothing."""
+    with contextlib.ExitStack() as stack:
+        line = laid(stack)
+        if not line:
+            return
+        command = ["ip", "netns", "exec", line.here]
+        config = f'{CONFIG}event_stream = true\nstall_timeout = "{TIMEOUT_SECS + INTERVAL_SECS}s"\n'
+        relay = stack.enter_context(Daemon(binary, config, listen="10.77.0.1:0", command=command))
+        base = Baseline(relay)
+        begun = listeners(stack, line, relay.port)
+        problems = [] if begun == COUNT else [f"{begun} of {COUNT} listen"]
+        # As long as the line is there, nobody has to answer.
+        time.sleep(2 * (INTERVAL_SECS + TIMEOUT_SECS))
+        ended = relay.counters()["disconnects.reset"]
+        problems += [f"{ended} have ended before the cut"] if ended else []
+        line.cut()
+        began, allowed = time.monotonic(), 2 * INTERVAL_SECS + TIMEOUT_SECS + 1
+        while relay.counters()["disconnects.reset"] < COUNT and time.monotonic() < began + PATIENCE_SECS:
+            time.sleep(0.1)
+        took = time.monotonic() - began
+        note(f"all noticed {took:.1f} s after the cut, {allowed} s being promised")
+        problems += [f"noticed after {took:.1f} s only"] if took > allowed + GRACE_SECS else []
+        problems += base.problems(disconnects__reset=COUNT) + idle_problems(relay)
+    tally.check(f"row 27: {COUNT} event streams behind a dead line are gone in time, with nothing to answer", problems)
+
+
 def without_ip(binary, tally, full):
     print("skipped: row 27: there is no ip, or this is not root", flush=True)
 
 
-ALL = [dead_line] if shutil.which("ip") and os.geteuid() == 0 else [without_ip]
+ALL = [dead_line, dead_streams] if shutil.which("ip") and os.geteuid() == 0 else [without_ip]

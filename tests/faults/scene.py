@@ -68,11 +68,12 @@ def total(counters, prefix):
 
 
 def sum_law(counters):
-    """Every connection was refused, or has ended for one reason, or is there. Holds when nobody is closing."""
+    """Every connection was refused, posted, has ended for one reason, or is there. Holds when nobody is closing."""
     refused, ended, there = total(counters, "refused."), total(counters, "disconnects."), counters["peers"]
-    if counters["opened"] == refused + ended + there:
+    if counters["opened"] == refused + ended + counters["posted"] + there:
         return []
-    return [f"opened {counters['opened']}, but refused {refused} + disconnects {ended} + present {there}"]
+    return [f"opened {counters['opened']}, but refused {refused} + disconnects {ended} + "
+            f"posted {counters['posted']} + present {there}"]
 
 
 def settled(relay, peers, seconds=PATIENCE_SECS, serve=lambda: time.sleep(0.1)):

@@ -30,7 +30,7 @@ CAUGHT_LEAST = 0.9
 PLACE = re.compile(r":\d+:\d+:")
 
 # Compiled for tests only, or for people to read.
-NOT_THE_CORE = re.compile(r"\baudit|\bis_ending\b|over_hold|Channels::over\b|is_waiting|Block::measure|take_published|"
+NOT_THE_CORE = re.compile(r"\baudit|over_hold|Channels::over\b|is_waiting|Block::measure|take_published|"
                           r"impl fmt::|Slices<'p, 'a>::bytes\b|has_decoder|has_ear|::held\b")
 # What takes longer than all the rest, or tests what is not looked at here.
 SKIPPED_TESTS = ["config", "logging", "server", "signals", "fuzz", "canaries", "conformance", "two_thousand",

@@ -16,10 +16,11 @@ sys.path[:0] = [HERE, *(os.path.join(HERE, os.pardir, name) for name in ("suppor
 import addresses  # noqa: E402
 import passing  # noqa: E402
 import silence  # noqa: E402
+import streams  # noqa: E402
 import turnover  # noqa: E402
 from daemon import Tally, trace, unwind_on_term  # noqa: E402
 
-SUBJECTS = [passing, turnover, addresses, silence]
+SUBJECTS = [passing, streams, turnover, addresses, silence]
 
 
 def run(test, binary, tally):

@@ -18,6 +18,10 @@ impl Wire<Link> for ReadOnly {
     fn finish(&mut self, _: &mut Link) {
         panic!("law 2: an end of writing before the phase deliver");
     }
+
+    fn lose_after(&mut self, link: &mut Link, patience: Duration) {
+        self.0.lose_after(link, patience);
+    }
 }
 
 /// Law 2: refusals, answers, pongs, messages and close frames all wait for *deliver*.

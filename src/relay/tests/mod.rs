@@ -1,12 +1,15 @@
 //! Small scenes, with a wire of two byte queues per peer. Everything larger is in the simulation.
 
 mod addresses;
+mod heartbeat;
 mod laws;
 mod limits;
+mod post;
 mod rfc;
 mod rooms;
 mod share;
 mod slow;
+mod streams;
 mod times;
 
 use super::{REFUSAL_SLOTS, Relay};
@@ -28,11 +31,15 @@ use std::{
 struct Link {
     input: Vec<u8>,
     output: Vec<u8>,
+    /// The peer has ended its side.
+    ended: bool,
     /// The socket takes nothing.
     full: bool,
     /// The socket takes so many bytes more, if there is a limit.
     room: Option<usize>,
     finished: bool,
+    /// How long bytes may stand unacknowledged.
+    patience: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -45,8 +52,9 @@ impl Wire<Link> for Ends {
         let len = link.input.len().min(max);
         self.scratch = link.input.drain(..len).collect();
         match len {
+            0 if link.ended => Heard::End,
             0 => Heard::WouldBlock,
-            _ => Heard::Bytes { bytes: &self.scratch, drained: link.input.is_empty() },
+            _ => Heard::Bytes { bytes: &self.scratch, drained: link.input.is_empty() && !link.ended },
         }
     }
 
@@ -64,6 +72,10 @@ impl Wire<Link> for Ends {
 
     fn finish(&mut self, link: &mut Link) {
         link.finished = true;
+    }
+
+    fn lose_after(&mut self, link: &mut Link, patience: Duration) {
+        link.patience = Some(patience);
     }
 }
 

@@ -1,0 +1,121 @@
+//! A message that is sent by HTTP: what the head of a POST must say before a byte of the body is read.
+//!
+//! Owns the rules for the header lines of a POST, in the order in which its faults count. A page of a browser may not
+//! post: every site could have its visitors' browsers do it. The length is announced and nothing else says where the
+//! body ends, so that no proxy sees another end than we do. Leaves to others: the body.
+
+use std::borrow::Cow;
+
+use super::{
+    Fields, Name, Offer, path,
+    refusal::Refusal::{self, BadRequest},
+};
+use crate::frame::Kind;
+
+/// A message that is announced by a good request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Post<'b> {
+    /// The request path, as received, without the query.
+    pub path: Cow<'b, str>,
+    /// Bytes of the body; no more than one message may have.
+    pub length: usize,
+    /// The sender waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// What of the body came with the end of the head, and perhaps more.
+    pub body: &'b [u8],
+    pub(crate) kind: Kind,
+}
+
+/// What the head says of the message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announced {
+    pub(super) kind: Kind,
+    pub(super) length: usize,
+    pub(super) expects_continue: bool,
+}
+
+/// The answer to a POST whose message is to come: the sender may go on.
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The answer to a message that is due to so many peers.
+pub(crate) fn accepted(peers: usize) -> Vec<u8> {
+    let body = format!("{{\"peers\":{peers}}}\n");
+    let length = body.len();
+    format!(
+        "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// The judgement of the head of a POST whose `Host` is good: what it announces, and for which channel.
+pub(super) fn judge<'h>(
+    target: &'h [u8],
+    fields: &Fields<'_>,
+    offer: &Offer,
+) -> Result<(Announced, &'h str), Refusal> {
+    if fields.has(Name::TransferEncoding) && fields.has(Name::ContentLength) {
+        return Err(BadRequest("the request has a Transfer-Encoding and a Content-Length"));
+    }
+    if fields.has(Name::Origin) {
+        return Err(Refusal::Origin);
+    }
+    let path = path::channel(target)?;
+    let length = length(fields)?;
+    let expects_continue = expectation(fields)?;
+    if length > offer.max_message {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let kind = kind(fields)?;
+    Ok((Announced { kind, length, expects_continue }, path))
+}
+
+/// Exactly one `Content-Length`, of digits only (RFC 9112 6.3). One that no word holds is too large, whatever it is.
+fn length(fields: &Fields<'_>) -> Result<usize, Refusal> {
+    if !fields.has(Name::ContentLength) {
+        return Err(Refusal::LengthRequired);
+    }
+    let one = fields.only(Name::ContentLength).filter(|digits| !digits.is_empty());
+    let digits = one.filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    let digits = digits.ok_or(BadRequest("the request needs one Content-Length, a number"))?;
+    let add = |sum: usize, digit: &u8| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+    Ok(digits.iter().fold(0, add))
+}
+
+/// Whether `100 Continue` is waited for, which is all that can be (RFC 9110 10.1.1).
+fn expectation(fields: &Fields<'_>) -> Result<bool, Refusal> {
+    let is_known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
+    match fields.only(Name::Expect) {
+        Some(value) if is_known(value) => Ok(true),
+        None if !fields.has(Name::Expect) => Ok(false),
+        _ => Err(Refusal::Expectation),
+    }
+}
+
+/// Text if the media type is `text/…`, in the one encoding that text frames have; anything else is binary.
+fn kind(fields: &Fields<'_>) -> Result<Kind, Refusal> {
+    let Some(value) = fields.only(Name::ContentType) else {
+        return match fields.has(Name::ContentType) {
+            true => Err(BadRequest("the request has more than one Content-Type")),
+            false => Ok(Kind::Binary),
+        };
+    };
+    let mut parts = value.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+    let is_text = |media: &[u8]| media.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/"));
+    if !parts.next().is_some_and(is_text) {
+        return Ok(Kind::Binary);
+    }
+    if parts.filter_map(charset).all(is_utf8) { Ok(Kind::Text) } else { Err(Refusal::MediaType) }
+}
+
+/// The value of a parameter of a media type, if it is the charset.
+fn charset(parameter: &[u8]) -> Option<&[u8]> {
+    let at = parameter.iter().position(|&b| b == b'=')?;
+    let (name, value) = (parameter[..at].trim_ascii(), parameter[at + 1..].trim_ascii());
+    name.eq_ignore_ascii_case(b"charset").then_some(value)
+}
+
+fn is_utf8(charset: &[u8]) -> bool {
+    let bare = charset.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(charset);
+    bare.eq_ignore_ascii_case(b"utf-8") || bare.eq_ignore_ascii_case(b"us-ascii")
+}

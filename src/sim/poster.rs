@@ -1,0 +1,104 @@
+//! Clients that post: a message whole, too short, too long, or against the rules; and what may be the answer.
+
+use super::{client::Client, letter::Letter, letter::MIN_LETTER, rng::Rng, world::World};
+use crate::limits::Limits;
+
+/// What a poster does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trick {
+    None,
+    Expects,
+    Short,
+    Long,
+    TooLarge,
+    NoLength,
+    Page,
+    NotText,
+    TwoEnds,
+}
+
+/// Most mean well.
+const TRICKS: [Trick; 12] = [
+    Trick::None,
+    Trick::None,
+    Trick::None,
+    Trick::Expects,
+    Trick::Expects,
+    Trick::Short,
+    Trick::Long,
+    Trick::TooLarge,
+    Trick::NoLength,
+    Trick::Page,
+    Trick::NotText,
+    Trick::TwoEnds,
+];
+
+impl Trick {
+    /// Its name, and the statuses that may answer it: 503 where the channel may be full, or memory.
+    fn answer(self) -> (&'static str, &'static [u16]) {
+        match self {
+            Self::None => ("post", &[202, 503]),
+            Self::Expects => ("post that expects", &[202, 503]),
+            Self::Short => ("short post", &[408, 503]),
+            // What is too much may come after the answer.
+            Self::Long => ("long post", &[202, 400, 503]),
+            Self::TooLarge => ("large post", &[413]),
+            Self::NoLength => ("post without a length", &[411]),
+            Self::Page => ("post of a page", &[403]),
+            Self::NotText => ("post of no text", &[400, 503]),
+            Self::TwoEnds => ("post with two ends", &[400]),
+        }
+    }
+
+    /// Whether the message may be relayed.
+    fn may_arrive(self) -> bool {
+        self.answer().1.contains(&202)
+    }
+
+    /// The header lines that tell the length, and others that belong to the trick.
+    fn fields(self, length: usize) -> String {
+        match self {
+            Self::NoLength => "Transfer-Encoding: chunked\r\n".into(),
+            Self::TwoEnds => format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"),
+            Self::Page => format!("Origin: http://relay.example\r\nContent-Length: {length}\r\n"),
+            Self::Expects => format!("Expect: 100-continue\r\nContent-Length: {length}\r\n"),
+            _ => format!("Content-Length: {length}\r\n"),
+        }
+    }
+}
+
+impl World {
+    /// Makes a client that has just come one that posts.
+    pub(super) fn make_poster(&mut self, number: usize) {
+        let trick = self.rng.pick(&TRICKS);
+        let client = &mut self.clients[number];
+        let request = compose(trick, client, &self.plan.limits, &mut self.rng);
+        client.ask(self.roads[number].carry(&request), false);
+        client.breach = Some(trick.answer());
+    }
+}
+
+/// The whole request, with what of the body is sent.
+fn compose(trick: Trick, client: &mut Client, limits: &Limits, rng: &mut Rng) -> Vec<u8> {
+    let text = trick == Trick::NotText || rng.chance(500);
+    let size = rng.between(MIN_LETTER, client.habits.largest.min(limits.max_message));
+    let letter = Letter { channel: client.channel, sender: client.number, n: 0 };
+    let message = letter.write(text, size, rng);
+    let mut body = message.payload.clone();
+    let mut length = size;
+    match trick {
+        Trick::Short => body.truncate(rng.below(size)),
+        Trick::Long => body.push(b'!'),
+        Trick::TooLarge => length = limits.max_message + 1 + rng.below(1000),
+        Trick::NotText => body[size - 1] = 0xff,
+        _ => {}
+    }
+    if trick.may_arrive() {
+        client.sent.push(message);
+    }
+    let path = super::client::path(client.channel);
+    let kind = if text { "text/plain" } else { "application/octet-stream" };
+    let fields = trick.fields(length);
+    let head = format!("POST {path} HTTP/1.1\r\nHost: relay.example\r\nContent-Type: {kind}\r\n{fields}\r\n");
+    [head.as_bytes(), &body].concat()
+}

@@ -71,7 +71,7 @@ function beyond() {
   const isOut = (each) => each.checkVisibility() && !each.closest('.skip, pre, .u-over')
     && each.getBoundingClientRect().right > innerWidth + 0.5;
   return {
-    page: document.documentElement.scrollWidth - innerWidth,
+    page: Math.max(0, document.documentElement.scrollWidth - innerWidth),
     out: [...document.querySelectorAll('body *')].filter(isOut).map((each) => `${each.tagName} ${each.id}`).slice(0, 5),
   };
 }

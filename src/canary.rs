@@ -58,8 +58,6 @@ pub(crate) enum Canary {
     StayNotEnded,
     /// A reload is applied by half: deadlines that come nearer are not told to the wheel.
     ReloadByHalf,
-    /// What is posted is published although the channel's senders must wait.
-    PostNotHeld,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -95,7 +93,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -121,6 +119,5 @@ impl Canary {
         Self::NobodyExempt,
         Self::StayNotEnded,
         Self::ReloadByHalf,
-        Self::PostNotHeld,
     ];
 }

@@ -54,7 +54,7 @@ fn read_table(
     let (request, reply) = (read(OPTIONS[0]), read(OPTIONS[1]));
     if request.is_some() && request == reply {
         let message = format!(
-            "{key}: expected a reply that is not the request: it would be asked and answered for ever"
+            "{key}: expected a reply other than the request: whoever sends back what it hears would go on for ever"
         );
         mistakes.push(Mistake::at(value.span(), message));
     }

@@ -127,7 +127,7 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
         ("heartbeat = { request = \"a\", reply = 5 }", "expected a reply of 1 to 64 bytes, not the number 5"),
         (
             "heartbeat = { request = \"a\", reply = \"a\" }",
-            "heartbeat: expected a reply that is not the request",
+            "heartbeat: expected a reply other than the request",
         ),
         (
             "heartbeat = { request = \"a\", reply = \"b\", rply = 1 }",

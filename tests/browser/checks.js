@@ -15,9 +15,10 @@ function differ(what, got, expected) {
   return isDeepStrictEqual(got, expected) ? [] : [`${what}: ${short(got)}, expected ${short(expected)}`];
 }
 
-// One check: it passed when it gives no problems. What it throws is one.
-async function check(name, run) {
+// One check: it passed when neither it nor what cleans up after it gives problems. What they throw is one.
+async function check(name, run, cleanUp = async () => []) {
   const problems = await run().catch((error) => [error.stack]);
+  problems.push(...await cleanUp().catch((error) => [error.stack]));
   tally[problems.length ? 'failed' : 'passed'] += 1;
   console.log(`${problems.length ? 'FAILED' : 'ok'} ${name}`);
   problems.slice(0, 20).forEach((problem) => console.log(`    ${problem}`));

@@ -10,15 +10,21 @@ const CALL_SECS = 15;
 const UNTIL_SECS = 15;
 const LOOK_MILLIS = 50;
 
+// All that are open.
+const tabs = new Set();
+
 const sleep = (millis) => new Promise((resolve) => { setTimeout(resolve, millis); });
 
 class ConsoleTab {
   static async open(browser, desk, { hash = '', width = 1280, height = 900, prepare = () => {} } = {}) {
     const tab = new ConsoleTab();
-    tab.desk = new URL(desk).origin;
+    tab.origin = new URL(desk).origin;
     tab.page = await within(20, 'a new tab', browser.newPage());
+    tabs.add(tab);
     tab.problems = [];
     tab.asked = [];
+    // Errors that belong to what a check does.
+    tab.expected = /^$/;
     await tab.watch();
     await tab.resize(width, height);
     await prepare(tab.page);
@@ -170,11 +176,11 @@ class ConsoleTab {
     return this.evaluate(() => globalThis.consoleValues());
   }
 
-  // What must never happen. `expected`: errors that belong to what was done.
-  async offences(expected = /^$/) {
+  // What must never happen, and did.
+  async offences() {
     const violations = await this.evaluate(() => globalThis.violations);
-    const elsewhere = this.asked.filter((url) => !url.startsWith(`${this.desk}/`) && !/^(blob|data|ws):/.test(url));
-    const errors = this.problems.filter((problem) => !expected.test(problem));
+    const elsewhere = this.asked.filter((url) => !url.startsWith(`${this.origin}/`) && !/^(blob|data|ws):/.test(url));
+    const errors = this.problems.filter((problem) => !this.expected.test(problem));
     return [...errors, ...violations, ...elsewhere.map((url) => `asked ${url}`)];
   }
 
@@ -183,7 +189,18 @@ class ConsoleTab {
   }
 
   close() {
+    tabs.delete(this);
     return within(CALL_SECS, 'the end of a tab', this.page.close());
+  }
+
+  // Closes all; gives what must never happen, and did.
+  static async closeAll() {
+    const problems = [];
+    for (const tab of [...tabs]) {
+      problems.push(...await tab.offences());
+      await tab.close();
+    }
+    return problems;
   }
 }
 
@@ -194,14 +211,4 @@ async function askDesk(relay, target) {
   return answer.json();
 }
 
-// Closes the tabs; what must never happen, and did, are problems.
-async function closeAll(tabs, expected) {
-  const problems = [];
-  for (const tab of tabs) {
-    problems.push(...await tab.offences(expected));
-    await tab.close();
-  }
-  return problems;
-}
-
-module.exports = { ConsoleTab, askDesk, closeAll, sleep };
+module.exports = { ConsoleTab, askDesk, sleep };

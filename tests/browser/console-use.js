@@ -2,7 +2,7 @@
 'use strict';
 
 const { differ } = require('./checks.js');
-const { ConsoleTab, askDesk, closeAll } = require('./console-tab.js');
+const { ConsoleTab, askDesk } = require('./console-tab.js');
 const { RawPeer } = require('./raw-peer.js');
 
 const MOST_STOPS = 60;
@@ -63,8 +63,7 @@ async function keyboardAlone({ browser, relay }) {
   await tab.press('Enter');
   await tab.untilText('lines', '1008 enough');
   await tab.untilText('disconnects', 'operator 1');
-  other.close();
-  return [...differ('kept at first', kept.total, 2), ...await closeAll([tab])];
+  return differ('kept at first', kept.total, 2);
 }
 
 // What lies to the right of the screen, boxes that scroll by themselves left out.
@@ -91,8 +90,7 @@ async function fitsAPhone({ browser, relay }) {
   const problems = differ('to the side', await tab.evaluate(beyond), { page: 0, out: [] });
   await tab.evaluate(() => document.querySelector('#peer-table tbody button').click());
   problems.push(...differ('with the dialog', await tab.evaluate(beyond), { page: 0, out: [] }));
-  peers.forEach((peer) => peer.close());
-  return [...differ('the width', width, 360), ...problems, ...await closeAll([tab])];
+  return [...differ('the width', width, 360), ...problems];
 }
 
 async function wearsThemes({ browser, relay }) {
@@ -116,7 +114,6 @@ async function wearsThemes({ browser, relay }) {
     ...differ('themes', names, ['Theme: dark', 'Theme: light', 'Theme: system']),
     ...(seen['Theme: light'] === seen['Theme: dark'] ? ['light is dark'] : []),
     ...differ('kept', kept, seen['Theme: dark']),
-    ...await closeAll([tab]),
   ];
 }
 

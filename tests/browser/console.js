@@ -1,14 +1,16 @@
 // The console in a real browser, on a real relay: node console.js [--firefox] RELAY BROWSER, both paths of programs.
 //
 // What is said in *try it* is tried by console-talk.js, what is shown by console-shows.js, how it is used by
-// console-use.js, and what only Chromium lets be tried by console-chromium.js. WSRELAYD_SHOTS names a folder for
-// screenshots. Needs what run.js needs.
+// console-use.js, what only playwright can by console-chromium.js, tabs that nobody looks at by hidden.js.
+// WSRELAYD_SHOTS names a folder for screenshots. Needs what run.js needs.
 'use strict';
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { Browser } = require('./browsers.js');
 const { check, conclude, programs } = require('./checks.js');
+const { ConsoleTab } = require('./console-tab.js');
+const { RawPeer } = require('./raw-peer.js');
 const { Relay } = require('./relay.js');
 
 const { kind, binary, executable } = programs('console.js');
@@ -57,13 +59,19 @@ function sizeOfPages() {
   return ours.reduce((sum, name) => sum + fs.statSync(path.join(folder, name)).size, 0);
 }
 
+// Each tab is asked for what must never happen.
+function cleanUp() {
+  RawPeer.closeAll();
+  return ConsoleTab.closeAll();
+}
+
 async function main() {
   const world = await World.start();
   try {
     world.browser = await Browser.start(kind, executable);
     console.log(`${kind} ${await world.browser.version()}; the console's own files have ${sizeOfPages()} bytes`);
     for (const [name, run] of groups.flatMap((group) => Object.entries(require(group).checks))) {
-      await check(name, () => run(world));
+      await check(name, () => run(world), cleanUp);
     }
     const folder = process.env.WSRELAYD_SHOTS;
     if (folder && kind === 'chromium') await require('./console-chromium.js').takeShots(world, folder);

@@ -190,6 +190,18 @@ test('what waits in the queue leaves before what listeners of the opening send',
   });
 });
 
+test('what is sent between the opening and its event stands behind what was queued', () => {
+  inWorld((world) => {
+    world.doors = 'hanging';
+    const client = world.client({ queueMost: 3 });
+    client.send('first');
+    world.socket.readyState = 1;
+    client.send('second');
+    world.socket.onopen({ type: 'open' });
+    assert.deepEqual(world.socket.sent, ['first', 'second']);
+  });
+});
+
 test('without a queue nothing is kept, and send() says so', () => {
   inWorld((world) => {
     const client = world.client();

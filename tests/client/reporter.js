@@ -1,17 +1,20 @@
 // What Node's test runner tells, in the words of the other stages: a line for each test, and the closing line.
 //
-// Promises a failure when no test ran at all.
+// Promises a failure when a file holds no test, or none ran at all.
 
 import { inspect } from 'node:util';
 
 function* linesOf({ type, data }, tally) {
   if (data.details?.type === 'suite' || !['test:pass', 'test:fail'].includes(type)) return;
-  const passed = type === 'test:pass' && data.skip === undefined && data.todo === undefined;
+  // A file without tests is told as a test of its name.
+  const isTest = data.name !== data.file && data.skip === undefined && data.todo === undefined;
+  const passed = type === 'test:pass' && isTest;
+  if (!passed) process.exitCode = 1;
   tally[passed ? 'passed' : 'failed'] += 1;
   yield `${passed ? 'ok' : 'FAILED'} ${data.name}\n`;
   if (passed) return;
   const { error } = data.details;
-  yield `${inspect(error?.cause ?? error ?? 'skipped').split('\n').slice(0, 30).map((line) => `    ${line}`).join('\n')}\n`;
+  yield `${inspect(error?.cause ?? error ?? 'no test ran').split('\n').slice(0, 30).map((line) => `    ${line}`).join('\n')}\n`;
 }
 
 export default async function* report(events) {

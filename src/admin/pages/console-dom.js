@@ -33,15 +33,17 @@ export function arrange(parent, wanted) {
   if (focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-// A table of which each row has a key. A column is `{ label, text(item), press(item)?, hint(item)?, number? }`: with
-// `press` its cells are buttons, with `name(item)` these have another name for who cannot see the row.
+const classOf = ({ number, free }) => (number ? 'number' : free ? 'free' : undefined);
+
+// A table of which each row has a key. A column is `{ label, text(item), press(item)?, name(item)?, hint(item)?, number?, free? }`:
+// with `press` its cells are buttons, which `name` names for who cannot see the row; free text is broken anywhere.
 export class Table {
   constructor(table, { key, columns }) {
     this.key = key;
     this.columns = columns;
     this.rows = new Map();
-    const heads = columns.map(({ label, number }) =>
-      element('th', { scope: 'col', role: 'columnheader', class: number ? 'number' : undefined }, label));
+    const heads = columns.map((column) =>
+      element('th', { scope: 'col', role: 'columnheader', class: classOf(column) }, column.label));
     this.body = element('tbody', { role: 'rowgroup' });
     // Roles are said although they go without saying: on a phone CSS makes cards of the rows, and that takes them away.
     table.setAttribute('role', 'table');
@@ -70,8 +72,8 @@ export class Table {
       button.addEventListener('click', () => press(row.item, button));
       return button;
     });
-    row.cells = this.columns.map(({ label, number }, at) => {
-      const cell = element('td', { role: 'cell', 'data-label': label, class: number ? 'number' : undefined });
+    row.cells = this.columns.map((column, at) => {
+      const cell = element('td', { role: 'cell', 'data-label': column.label, class: classOf(column) });
       if (row.holders[at]) cell.append(row.holders[at]);
       return cell;
     });

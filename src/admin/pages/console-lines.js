@@ -10,7 +10,7 @@ const MOST_LINES = 200;
 const MOST_KEPT_BYTES = 16 * 1024 * 1024;
 const MOST_CHARS = 2_000;
 const MOST_HEX_BYTES = 64;
-const HEX_COLUMNS = 16;
+const HEX_COLUMNS = 8;
 const REVOKE_MILLIS = 10_000;
 const ARROWS = { heard: '←', sent: '→', note: '·' };
 
@@ -100,7 +100,7 @@ function excerpt(text) {
   return rest > 0 ? `${text.slice(0, MOST_CHARS).toWellFormed()} … and ${plural(rest, 'character')} more` : text;
 }
 
-// As a hex dump has it: the offset, the bytes, their letters.
+// As a hex dump has it, narrow enough for a phone: the offset, the bytes, their letters.
 function hexOf(data) {
   const shown = new Uint8Array(data, 0, Math.min(data.byteLength, MOST_HEX_BYTES));
   const rows = [];

@@ -8,6 +8,8 @@
 import { byId, bytes, clock, count, element, micros, rate, setText } from './console-dom.js';
 
 const SPAN_SECS = 300;
+// With less than this on the plot, the beginning is empty.
+const LEAST_SPAN_SECS = 60;
 const MOST_POINTS = 320;
 // Two answers that lie further apart are not joined by a line.
 const GAP_SECS = 5;
@@ -47,7 +49,15 @@ const PLOTS = [
   },
 ];
 
-const minute = (secs) => clock(secs * 1000).slice(0, 5);
+// The time of marks that lie `step` seconds apart.
+const times = (marks, step) => marks.map((secs) => clock(secs * 1000).slice(0, step < 60 ? 8 : 5));
+
+// From the first point to now, as far as the plot reaches.
+function reach(first) {
+  const now = Date.now() / 1000;
+  const span = Math.min(SPAN_SECS, Math.max(LEAST_SPAN_SECS, now - first));
+  return [now - span, now];
+}
 
 // What one answer says, by name of plot and line. `before` is the answer before it, `secs` ago.
 function measure(status, before, secs) {
@@ -181,7 +191,7 @@ class Drawing {
       cursor: { sync: { key: 'console', setSeries: false }, y: false, drag: { x: false, y: false } },
       hooks: { setCursor: [({ cursor }) => this.tell(cursor.idx)] },
       scales: {
-        x: { range: () => [Date.now() / 1000 - SPAN_SECS, Date.now() / 1000] },
+        x: { range: ({ data }) => reach(data[0][0] ?? Infinity) },
         y: { range: (_, __, high) => [0, Math.max((high ?? 0) * 1.1, plot.floor)] },
       },
       series: [{}, ...drawn.map((at) => ({
@@ -191,7 +201,7 @@ class Drawing {
         points: { show: false },
       }))],
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 64, values: (_, all) => all.map(minute) },
+        { ...axis, grid: { show: false }, size: 26, space: 64, values: (_, all, __, ___, step) => times(all, step) },
         {
           ...axis,
           grid: { stroke: edge, width: 1 },

@@ -16,7 +16,7 @@ export class Channels {
     this.table = new Table(byId('channel-table'), {
       key: ({ path }) => path,
       columns: [
-        { label: 'Channel', text: ({ path }) => path, press: ({ path }) => this.choose(path) },
+        { label: 'Channel', free: true, text: ({ path }) => path, press: ({ path }) => this.choose(path) },
         { label: 'Peers', number: true, text: ({ peers }) => count(peers) },
         { label: 'Event streams', number: true, text: (row) => count(row.event_streams) },
         { label: 'Lag', number: true, text: (row) => bytes(row.lag_bytes) },
@@ -151,7 +151,7 @@ export class Ends {
         { label: 'Time', text: (entry) => clock(entry.at_ms) },
         { label: 'What', text: ({ event }) => WORDS[event] },
         { label: 'Reason', text: ({ reason }) => reason ?? '–' },
-        { label: 'Channel', text: ({ channel }) => channel ?? '–' },
+        { label: 'Channel', free: true, text: ({ channel }) => channel ?? '–' },
         { label: 'Address', text: ({ address }) => address ?? '–' },
         { label: 'Id', text: ({ peer }) => peer ?? '–' },
         { label: 'After', number: true, text: ({ lasted_secs: secs }) => (Number.isFinite(secs) ? span(secs) : '–') },

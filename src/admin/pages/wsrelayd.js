@@ -34,7 +34,7 @@ const BROKEN = { code: 1006, reason: '', wasClean: false };
 const LOOKS = 4;
 const LONGEST_HINT_SECS = 3600;
 const HINT_SPREAD_MS = 1000;
-const CLOSE_AFTER_ERROR_MS = 1000;
+const CLOSE_AFTER_ERROR_MS = 250;
 
 /**
  * Events: `state` (CustomEvent, detail: Change), `open`, `message` (MessageEvent, data: a string or an ArrayBuffer),
@@ -52,7 +52,11 @@ export class Wsrelayd extends EventTarget {
   #awaiting = false;
   #toldWhen = false;
 
-  /** Connects. Throws what `new WebSocket` throws, for a URL that is none. @param {string | URL} url @param {Options} [options] */
+  /**
+   * Connects. Throws what `new WebSocket` throws, for a URL that is none.
+   * @param {string | URL} url
+   * @param {Options} [options]
+   */
   constructor(url, { heartbeat = null, queueMost = 0, minDelayMs = 500, maxDelayMs = 30_000, stableMs = 10_000,
     connectMs = 10_000, protocols = [], WebSocket = globalThis.WebSocket } = {}) {
     super();
@@ -75,7 +79,7 @@ export class Wsrelayd extends EventTarget {
 
   /** Sends or queues: false if it did neither. A full queue drops its oldest. @param {Data} data @returns {boolean} */
   send(data) {
-    // A socket that is closing takes everything and sends nothing.
+    // A socket that is closing takes everything and sends nothing; one that has opened, and not said so, is not yet ours.
     if (this.#state === 'open' && this.#socket?.readyState === 1) {
       this.#socket.send(data);
       return true;
@@ -105,7 +109,7 @@ export class Wsrelayd extends EventTarget {
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = ({ data }) => this.#heard(data);
     socket.onclose = ({ code, reason, wasClean }) => this.#lost({ code, reason, wasClean });
-    // Early releases of Node 22 tell of a failed connection by this event alone.
+    // Node 22 tells of a connection that failed by this event alone; elsewhere the close event follows at once.
     socket.onerror = () => this.#wait(CLOSE_AFTER_ERROR_MS, () => this.#lost(BROKEN));
     this.#socket = socket;
     this.#giveUpAfter(connectMs, 'connect-timeout');
@@ -187,7 +191,6 @@ export class Wsrelayd extends EventTarget {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = this.#askedAt = null;
-    this.#awaiting = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = () => {};
     socket.close();

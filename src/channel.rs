@@ -335,7 +335,9 @@ impl Channels {
                 _ if unoffered > hold => {}
                 None => slot.let_go(&mut release),
                 Some(twin) if slots[twin as usize].unoffered() > hold => {}
-                Some(twin) => [*channel, twin].into_iter().for_each(|one| slots[one as usize].let_go(&mut release)),
+                Some(twin) => {
+                    [*channel, twin].into_iter().for_each(|one| slots[one as usize].let_go(&mut release))
+                }
             }
             unoffered > 0
         });
@@ -375,7 +377,10 @@ impl Channels {
             }
             let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();
             if ending != slot.ending as usize {
-                return Err(format!("{ending} members of {} are ending, {} are counted", slot.path, slot.ending));
+                return Err(format!(
+                    "{ending} members of {} are ending, {} are counted",
+                    slot.path, slot.ending
+                ));
             }
             slot.backlog.audit(&cursors).map_err(|what| format!("{}: {what}", slot.path))?;
             allocated += slot.backlog.allocated();

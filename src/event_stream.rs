@@ -141,7 +141,14 @@ mod tests {
     /// Bytes that mean something to somebody on the way.
     fn text() -> impl Strategy<Value = String> {
         let signs = prop_oneof![
-            Just('\r'), Just('\n'), Just('\0'), Just('\u{feff}'), Just(':'), Just(' '), Just('a'), any::<char>(),
+            Just('\r'),
+            Just('\n'),
+            Just('\0'),
+            Just('\u{feff}'),
+            Just(':'),
+            Just(' '),
+            Just('a'),
+            any::<char>(),
         ];
         prop_oneof![
             vec(signs, 0..40).prop_map(String::from_iter),

@@ -29,15 +29,15 @@ use std::{borrow::Cow, io::Write as _};
 
 use tungstenite::handshake::derive_accept_key;
 
-pub use self::{
-    forwarded::Claim,
-    post::Post,
-    refusal::{Methods, Refusal},
-};
 pub(crate) use self::{
     fields::{Fields, Name},
     post::{CONTINUE, accepted},
     proxy_line::ProxyLine,
+};
+pub use self::{
+    forwarded::Claim,
+    post::Post,
+    refusal::{Methods, Refusal},
 };
 use self::{
     head::{AFTER_HEAD, Head, MAX_HEADERS, RequestLine, Whole, is_token},
@@ -270,7 +270,8 @@ fn switch_protocols(key: &[u8], protocol: Option<&[u8]>, peer: PeerId) -> Vec<u8
 
 /// The head of the 200 whose body is an event stream.
 fn begin_events(peer: PeerId) -> Vec<u8> {
-    const BEGINNING: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
+    const BEGINNING: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
         X-Accel-Buffering: no\r\nConnection: close\r\nX-Wsrelayd-Peer: ";
     end_head(BEGINNING.to_vec(), peer)
 }

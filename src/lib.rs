@@ -41,7 +41,8 @@
 //! 6 bury     close, free the slot                                                        relay/end.rs
 //! ```
 //!
-//! The desk (`admin/`), where operators ask, goes through phases 3 to 6 after the relay, with small limits of its own.
+//! The desk (`admin/`), where operators ask, goes through phases 3 to 6 after the relay, with small limits of its own; it
+//! may have a peer closed while it hears.
 //!
 //! A peer is on **`due`** exactly when it has something to get *and* its socket takes bytes (or all is said and its
 //! writing side is still to be ended); a crowded channel and all others are served by turns. It is on **`unread`**

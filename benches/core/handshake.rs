@@ -38,7 +38,8 @@ const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 impl Knock {
     fn knock(&mut self) {
         let mut handshake = Handshake::default();
-        let (verdict, claim) = handshake.receive(black_box(&self.request), Some(self.source), &self.proxies, &self.offer);
+        let (verdict, claim) =
+            handshake.receive(black_box(&self.request), Some(self.source), &self.proxies, &self.offer);
         let client = if let Claim::Client(source) = claim { Some(source) } else { None };
         self.right += u64::from(client == self.client && self.outcome.is(&verdict));
         self.tried += 1;

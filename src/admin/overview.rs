@@ -34,6 +34,11 @@ impl Overview<'_> {
         self.0.pointer(path).and_then(Value::as_f64).map_or("?".into(), size)
     }
 
+    fn span(&self, path: &str) -> String {
+        let micros = self.0.pointer(path).and_then(Value::as_f64);
+        micros.map_or("?".into(), |micros| format!("{:.2} ms", micros / 1000.0))
+    }
+
     fn uptime(&self) -> String {
         let secs = self.0.pointer("/uptime_secs").and_then(Value::as_u64);
         secs.map_or("?".into(), |secs| humantime::format_duration(Duration::from_secs(secs)).to_string())
@@ -91,6 +96,14 @@ impl fmt::Display for Overview<'_> {
                     size("/peak_lag_bytes")
                 ),
             ),
+            (
+                "turns",
+                format!(
+                    "{} on the average, {} at most of late",
+                    self.span("/rates/mean_turn_micros"),
+                    self.span("/rates/longest_turn_micros")
+                ),
+            ),
             ("backlog", format!("{} of {}", size("/backlog_bytes"), size("/max_backlog_bytes"))),
             ("unfinished input", format!("{} of {}", size("/inflight_bytes"), size("/max_inflight_bytes"))),
             ("accepts failed", format!("{}, {} pauses", number("/accept_errors"), number("/accept_pauses"))),
@@ -133,7 +146,7 @@ mod tests {
         let text = Overview(&json!({
             "version": "1.2.3", "state": "running", "uptime_secs": 3661, "started_at": "then", "pid": 7,
             "peers": 12, "max_connections": 100, "lag_bytes": 1536, "max_backlog_bytes": 1 << 28,
-            "rates": {"messages_in": 2.5}, "refused": {"method": 0, "version": 1, "upgrade": 40},
+            "rates": {"messages_in": 2.5, "mean_turn_micros": 26.6}, "refused": {"method": 0, "version": 1, "upgrade": 40},
             "disconnects": {"eof": 0},
         }))
         .to_string();
@@ -143,6 +156,7 @@ mod tests {
             "peers            12 of 100, ? in their handshake",
             "messages         2.5/s in, ? delivered",
             "lag              1.5 KiB at most, ? peers behind, ? at most so far",
+            "turns            0.03 ms on the average, ? at most of late",
             "backlog          ? of 256 MiB",
             "refused          41\n  upgrade        40\n  version        1\ndisconnects      0\n",
         ];

@@ -2,7 +2,8 @@
 //!
 //! A question holds all that goes into its answer, so that the same question has the same one. Promises: nothing is found
 //! out twice within a second as long as not more than `KEPT` things are asked for by turns, and never two things within
-//! `PAUSE`, whoever asks: so at most one in a turn, and a small part of the loop's time. Leaves to others: to find out.
+//! `PAUSE`, whoever asks: so at most one in a turn, and a small part of the loop's time. Answers are shared, so that
+//! there are no more of them than are kept and visitors are under way. Leaves to others: to find out.
 
 use super::{House, Tally};
 use std::{

@@ -86,7 +86,8 @@ fn the_next_burst_finds_a_block_as_large_as_the_last_one_was() {
     let mut backlog = Backlog::new();
     let mut reader = backlog.join();
     let mut burst = |messages: usize| {
-        (0..messages).for_each(|_| backlog.append(Header::new(Kind::Binary, 998).as_bytes(), &[7; 998], None));
+        (0..messages)
+            .for_each(|_| backlog.append(Header::new(Kind::Binary, 998).as_bytes(), &[7; 998], None));
         let first = backlog.blocks[0].capacity();
         backlog.advance(&mut reader, 1002 * messages);
         first

@@ -10,7 +10,8 @@ use toml::{
 use super::{mistake::Mistake, nearest, value};
 use crate::limits::Heartbeat;
 
-const EXPECTED: &str = "false, or what is asked and what is answered, { request = \"ping\", reply = \"pong\" }";
+const EXPECTED: &str =
+    "false, or what is asked and what is answered, { request = \"ping\", reply = \"pong\" }";
 
 const OPTIONS: [&str; 2] = ["request", "reply"];
 
@@ -42,12 +43,19 @@ fn wrong(key: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Mistake {
     Mistake::at(value.span(), format!("{key}: expected {expected}, not {found}"))
 }
 
-fn read_table(key: &str, value: &Spanned<DeValue<'_>>, table: &DeTable<'_>) -> Result<Heartbeat, Vec<Mistake>> {
+fn read_table(
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    table: &DeTable<'_>,
+) -> Result<Heartbeat, Vec<Mistake>> {
     let mut mistakes = unknown(key, table);
-    let mut read = |option| read_text(key, value, table, option).map_err(|mistake| mistakes.push(mistake)).ok();
+    let mut read =
+        |option| read_text(key, value, table, option).map_err(|mistake| mistakes.push(mistake)).ok();
     let (request, reply) = (read(OPTIONS[0]), read(OPTIONS[1]));
     if request.is_some() && request == reply {
-        let message = format!("{key}: expected a reply that is not the request: it would be asked and answered for ever");
+        let message = format!(
+            "{key}: expected a reply other than the request: whoever sends back what it hears would go on for ever"
+        );
         mistakes.push(Mistake::at(value.span(), message));
     }
     match (request, reply) {
@@ -73,7 +81,9 @@ fn read_text(
     option: &str,
 ) -> Result<Box<str>, Mistake> {
     let Some(value) = table.get(option) else {
-        let message = format!("{key}: expected a `{option}` in the table, such as {{ request = \"ping\", reply = \"pong\" }}");
+        let message = format!(
+            "{key}: expected a `{option}` in the table, such as {{ request = \"ping\", reply = \"pong\" }}"
+        );
         return Err(Mistake::at(whole.span(), message));
     };
     let text = value.get_ref().as_str().filter(|text| (1..=Heartbeat::MOST).contains(&text.len()));

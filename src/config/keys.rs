@@ -9,8 +9,7 @@ use log::LevelFilter;
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    Config,
-    heartbeat,
+    Config, heartbeat,
     listen::{self, Listen},
     mistake::Mistake,
     value::{self, Expected, Reading},

@@ -125,8 +125,14 @@ fn what_may_not_stand_is_named_with_what_was_expected_and_what_stands() {
         ("heartbeat = { request = \"a\" }", "heartbeat: expected a `reply` in the table"),
         ("heartbeat = { request = \"\", reply = \"b\" }", "expected a request of 1 to 64 bytes, not \"\""),
         ("heartbeat = { request = \"a\", reply = 5 }", "expected a reply of 1 to 64 bytes, not the number 5"),
-        ("heartbeat = { request = \"a\", reply = \"a\" }", "heartbeat: expected a reply that is not the request"),
-        ("heartbeat = { request = \"a\", reply = \"b\", rply = 1 }", "option \"rply\"; did you mean \"reply\"?"),
+        (
+            "heartbeat = { request = \"a\", reply = \"a\" }",
+            "heartbeat: expected a reply other than the request",
+        ),
+        (
+            "heartbeat = { request = \"a\", reply = \"b\", rply = 1 }",
+            "option \"rply\"; did you mean \"reply\"?",
+        ),
         ("on_slow = {}", "expected one of \"disconnect\", \"skip\", not a table"),
         ("limits.echo = true", "unknown table \"limits\": every key stands at the top, in no table"),
         ("listen = [\"0.0.0.0:1\", \"127.0.0.1:1\"]", "\"0.0.0.0:1\" is every address of the machine,"),
@@ -350,7 +356,9 @@ fn heartbeat() -> impl Strategy<Value = Option<Heartbeat>> {
     let text = prop::collection::vec(any::<char>(), 1..16);
     let pair = (text.clone(), text).prop_filter("they are different", |(request, reply)| request != reply);
     let join = |letters: Vec<char>| letters.into_iter().collect::<String>().into_boxed_str();
-    prop::option::of(pair.prop_map(move |(request, reply)| Heartbeat { request: join(request), reply: join(reply) }))
+    prop::option::of(
+        pair.prop_map(move |(request, reply)| Heartbeat { request: join(request), reply: join(reply) }),
+    )
 }
 
 /// Configurations that break no rule, all their keys random.

@@ -97,7 +97,9 @@ fn status(verdict: &Verdict<'_>) -> u16 {
 fn check_alone(verdict: &Verdict<'_>, request: &[u8], limits: &Limits) {
     match verdict {
         Verdict::More => {}
-        Verdict::Accept { response, path, .. } => check_accepted(&Request::read(request, "GET ", path), response),
+        Verdict::Accept { response, path, .. } => {
+            check_accepted(&Request::read(request, "GET ", path), response)
+        }
         Verdict::Listen { response, path, .. } => {
             assert!(limits.event_stream, "nobody offered it");
             check_listening(&Request::read(request, "GET ", path), response);

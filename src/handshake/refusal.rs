@@ -180,13 +180,21 @@ impl Refusal {
             Self::MaxConnections => "All places are taken: try again later.",
             Self::MaxHandshakes => "Too many clients are connecting at the same moment: try again later.",
             Self::Draining => "The relay is shutting down: try again later.",
-            Self::Origin => "This request has an Origin: a page in a browser sent it, and pages may not publish with POST.",
+            Self::Origin => {
+                "This request has an Origin: a page in a browser sent it, and pages may not publish with POST."
+            }
             Self::LengthRequired => "The message needs a Content-Length: nothing is taken in chunks here.",
-            Self::BodyTooLarge => "The message is too large: max_message in the configuration of the relay says how large it may be.",
-            Self::MediaType => "Text is relayed as UTF-8 only: send charset=utf-8, or a type that is not text/*.",
+            Self::BodyTooLarge => {
+                "The message is too large: max_message in the configuration of the relay says how large it may be."
+            }
+            Self::MediaType => {
+                "Text is relayed as UTF-8 only: send charset=utf-8, or a type that is not text/*."
+            }
             Self::Expectation => "Nothing but 100-continue can be expected here.",
             Self::BodyTimeout => "The message did not come in time: send it right behind the request.",
-            Self::Busy => "The receivers have not yet been sent what was published before: try again in a moment.",
+            Self::Busy => {
+                "The receivers have not yet been sent what was published before: try again in a moment."
+            }
         };
         format!("{line}\n")
     }

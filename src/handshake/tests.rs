@@ -131,12 +131,15 @@ fn status(verdict: &Verdict<'_>) -> u16 {
 }
 
 /// The defaults, to a peer whose name is 12.3.
-fn offer() -> Offer {
-    Offer::new(&Limits::default(), PeerId { slot: 12, serial: 3 })
-}
+const OFFER: Offer = Offer {
+    peer: PeerId { slot: 12, serial: 3 },
+    http_publish: false,
+    event_stream: false,
+    max_message: 64 << 10,
+};
 
 fn ask<'b>(handshake: &mut Handshake, bytes: &'b [u8]) -> Verdict<'b> {
-    handshake.receive(bytes, Some(Source::Unix), &Proxies::default(), &offer()).0
+    handshake.receive(bytes, Some(Source::Unix), &Proxies::default(), &OFFER).0
 }
 
 /// The first verdict on `pieces`, which come one by one.
@@ -561,9 +564,8 @@ proptest! {
 /// The first verdict on the pieces, and for whom the request is found to be made.
 fn hear_all<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> (Verdict<'b>, Claim) {
     let (mut handshake, proxies) = (Handshake::default(), Proxies::default());
-    let offer = offer();
     let mut heard =
-        pieces.into_iter().map(|piece| handshake.receive(piece, Some(Source::Unix), &proxies, &offer));
+        pieces.into_iter().map(|piece| handshake.receive(piece, Some(Source::Unix), &proxies, &OFFER));
     heard.find(|(verdict, _)| *verdict != Verdict::More).unwrap_or((Verdict::More, Claim::Nothing))
 }
 

@@ -63,8 +63,7 @@ fn times_and_numbers_are_those_of_the_configuration() {
     config.limits.max_message = (1 << 10) + 1;
     let text = render(&Facts::of(&config, |_| Vec::new()));
     let numbers = ["proxy_read_timeout 221s;", "worker_connections 440;", "client_max_body_size 2k;"];
-    for words in numbers.into_iter().chain(["after\n        # 1m 40s 500ms and"])
-    {
+    for words in numbers.into_iter().chain(["after\n        # 1m 40s 500ms and"]) {
         assert!(text.contains(words), "{words}\n{text}");
     }
 }

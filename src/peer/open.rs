@@ -499,12 +499,7 @@ fn asks(message: &Message, request: &str) -> bool {
 }
 
 /// Pays for something that is answered, or will be.
-fn charge(
-    controls: &mut TokenBucket,
-    control: &Control,
-    limits: &Limits,
-    now: Instant,
-) -> Result<(), Fault> {
+fn charge(controls: &mut TokenBucket, control: &Control, limits: &Limits, now: Instant) -> Result<(), Fault> {
     let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
     let is_paid = controls.take(per_sec, burst, now) && !control.is_full();
     is_paid.then_some(()).ok_or(Fault::PingFlood)

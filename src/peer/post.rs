@@ -148,7 +148,11 @@ mod tests {
         assert_eq!(feed(Kind::Binary, 5, b"hello!", 6), Err(TOO_LONG));
         assert_eq!(feed(Kind::Binary, 0, b"!", 1), Err(TOO_LONG));
         assert_eq!(feed(Kind::Text, 5, b"hello\xff", 6), Err(TOO_LONG), "they are no part of the text");
-        assert_eq!(feed(Kind::Binary, 5, b"hello!", 5), Ok(Some(b"hello".to_vec())), "and not if they come later");
+        assert_eq!(
+            feed(Kind::Binary, 5, b"hello!", 5),
+            Ok(Some(b"hello".to_vec())),
+            "and not if they come later"
+        );
     }
 
     #[test]

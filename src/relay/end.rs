@@ -41,7 +41,9 @@ impl<L> Relay<L> {
         for id in ids {
             let share = self.random.part_of(self.limits.drain);
             match self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => self.refuse(id, Refusal::Draining, now),
+                Some(Stage::Handshaking { .. } | Stage::Posting(_)) => {
+                    self.refuse(id, Refusal::Draining, now)
+                }
                 Some(Stage::Open(open)) => open.leave_at(now + share),
                 _ => {}
             }
@@ -164,7 +166,8 @@ impl<L> Relay<L> {
     ) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let deadline = now + self.limits.close_timeout;
-        let has_reply = peer.form == Form::Frames && story.as_ref().is_some_and(|story| story.why.is_orderly());
+        let has_reply =
+            peer.form == Form::Frames && story.as_ref().is_some_and(|story| story.why.is_orderly());
         let reply = match &peer.stage {
             Stage::Open(open) if has_reply => open.await_reply(&self.limits),
             _ => None,

@@ -164,8 +164,10 @@ mod tests {
     fn streams_are_read_as_the_standard_says() {
         let table: &[(&str, &[(&str, &str)])] = &[
             ("data: YHOO\ndata: +2\ndata: 10\n\n", &[("message", "YHOO\n+2\n10")]),
-            (": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n",
-                &[("message", "first event"), ("message", "second event")]),
+            (
+                ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n",
+                &[("message", "first event"), ("message", "second event")],
+            ),
             ("data\n\ndata\ndata\n\ndata:", &[("message", ""), ("message", "\n")]),
             ("data:test\n\ndata: test\n\n", &[("message", "test"), ("message", "test")]),
             ("event: add\r\ndata: 7\r\n\r\nevent: lost\n\ndata: 8\r\r\n", &[("add", "7"), ("message", "8")]),

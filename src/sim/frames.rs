@@ -284,12 +284,17 @@ mod tests {
                 }
             }
             let close = Said::Close(1012, "retry-after=3".into());
-            let messages = [Said::Message(true, b"a\nb".to_vec()), Said::Message(false, b"\x00\xff".to_vec())];
+            let messages =
+                [Said::Message(true, b"a\nb".to_vec()), Said::Message(false, b"\x00\xff".to_vec())];
             assert_eq!(said[0], Said::Status(200));
             assert_eq!((&said[1..3], &said[3..]), (&messages[..], &[close][..]));
             assert!(decoder.is_at_boundary());
         }
-        for bad in ["event: else\ndata: x\n\n", "event: close\ndata: 1012 retry-after=3\n\n", "event: binary\ndata: A\n\n"] {
+        for bad in [
+            "event: else\ndata: x\n\n",
+            "event: close\ndata: 1012 retry-after=3\n\n",
+            "event: binary\ndata: A\n\n",
+        ] {
             let mut decoder = Decoder { stage: Stage::Events, ..Decoder::default() };
             decoder.feed(bad.as_bytes());
             assert!(decoder.next().is_err(), "{bad:?}");

@@ -95,7 +95,9 @@ pub(super) fn request(path: &str) -> String {
 
 /// A good request for a path as an event stream.
 pub(super) fn stream_request(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: relay.example\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: relay.example\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+    )
 }
 
 /// Requests that are refused, with the status.

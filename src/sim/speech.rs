@@ -98,7 +98,8 @@ impl Client {
 
     /// Says something that would be a message, and something that would be a breach.
     fn babble(&mut self) {
-        let nonsense = [b"POST / HTTP/1.1\r\n\r\n".as_slice(), b"\x81\x80\0\0\0\0", b"\x88\x80\0\0\0\0", &[0xff; 300]];
+        let nonsense =
+            [b"POST / HTTP/1.1\r\n\r\n".as_slice(), b"\x81\x80\0\0\0\0", b"\x88\x80\0\0\0\0", &[0xff; 300]];
         let part = self.rng.pick(&nonsense);
         self.out.extend_from_slice(part);
     }

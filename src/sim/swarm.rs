@@ -124,9 +124,9 @@ impl Plan {
             limits.handshakes_per_address_per_sec = rng.pick(&[0, 1, 20]);
             plan.limits = limits;
         }
-        if rng.chance(300) {
+        if rng.chance(400) {
             plan.limits.http_publish = true;
-            plan.kinds.extend([Kind::Poster; 2]);
+            plan.kinds.extend(vec![Kind::Poster; plan.kinds.len()]);
         }
         plan
     }
@@ -182,9 +182,10 @@ impl Plan {
             }
             Kind::Poster => {
                 habits.send_most = rng.pick(&[50, 1000, usize::MAX]);
-                habits.send_pause = millis(rng, &[0, 1, 20]);
+                habits.send_pause = millis(rng, &[0, 1]);
                 // So that it takes far less time than there is.
-                habits.largest = if habits.send_most == 50 { habits.largest.min(300) } else { habits.largest };
+                let most = 40 * habits.send_most.min(self.up_most);
+                habits.largest = habits.largest.min(most).max(MIN_LETTER);
                 habits.words_left = 0;
             }
             Kind::SlowAsker => (habits.send_most, habits.send_pause) = (1, millis(rng, &[200, 1000])),

@@ -157,10 +157,11 @@ impl Case<'_> {
     fn is_fair_reset(&self) -> bool {
         let Fortune { cut, turned_away, .. } = self.fortune;
         let reads_all = self.client.habits.is_prompt();
-        let talks_on = matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker | Kind::Poster)
-            || self.client.breach.is_some()
-            || self.client.said_close.is_some()
-            || self.client.has_shut;
+        let talks_on =
+            matches!(self.client.kind, Kind::Liar | Kind::BadAsker | Kind::SlowAsker | Kind::Poster)
+                || self.client.breach.is_some()
+                || self.client.said_close.is_some()
+                || self.client.has_shut;
         // Closed for memory, it is owed what was accepted before, which may take longer than a close where little
         // passes at a time.
         let owed = self.is_input_scarce() && self.socket.is_narrow();

@@ -326,9 +326,8 @@ impl World {
         let sockets = || self.net.sockets.iter().enumerate();
         let present = || sockets().filter(|(_, socket)| socket.name.is_some() && !socket.buried);
         // One who posts may have been told to go on.
-        let asks = |number: usize, socket: &Socket| {
-            socket.written == 0 || self.clients[number].kind == Kind::Poster
-        };
+        let asks =
+            |number: usize, socket: &Socket| socket.written == 0 || self.clients[number].kind == Kind::Poster;
         present().count() >= limits.max_connections
             || present().filter(|(number, socket)| asks(*number, socket)).count() >= limits.max_handshakes
     }

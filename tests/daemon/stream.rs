@@ -44,13 +44,17 @@ fn a_channel_is_read_as_an_event_stream_beside_websockets() {
     let (mut stream, answer) = listener(&relay);
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let small = answer.to_ascii_lowercase();
-    for field in
-        ["content-type: text/event-stream", "cache-control: no-store", "x-accel-buffering: no", "connection: close"]
-    {
+    for field in [
+        "content-type: text/event-stream",
+        "cache-control: no-store",
+        "x-accel-buffering: no",
+        "connection: close",
+    ] {
         assert!(small.contains(&format!("\r\n{field}\r\n")), "{field}: {answer}");
     }
     relay.relays(&mut from, &mut to, "hello");
-    from.write_all(&[masked(0x81, b"two\nlines"), masked(0x81, b"a\rb"), masked(0x82, b"\x00\xff")].concat()).unwrap();
+    from.write_all(&[masked(0x81, b"two\nlines"), masked(0x81, b"a\rb"), masked(0x82, b"\x00\xff")].concat())
+        .unwrap();
     expect(
         &mut stream,
         "data: hello\n\ndata: two\ndata: lines\n\nevent: text-base64\ndata: YQ1i\n\nevent: binary\ndata: AP8=\n\n",
@@ -118,6 +122,7 @@ fn a_listener_that_never_reads_is_told_so_and_one_that_leaves_is_missed() {
             assert_eq!(frame(&mut reading).unwrap().1.len(), LENGTH);
             let _ = done.send(());
         });
+        reading
     });
     for n in 0..MESSAGES {
         from.write_all(&masked(0x81, &[b'x'; LENGTH])).unwrap();
@@ -125,7 +130,7 @@ fn a_listener_that_never_reads_is_told_so_and_one_that_leaves_is_missed() {
             pace.recv().unwrap();
         }
     }
-    reader.join().unwrap();
+    let _reading = reader.join().unwrap();
     let heard = rest(&mut stuck);
     let event = format!("data: {}\n\n", "x".repeat(LENGTH));
     let last = heard.trim_start_matches(event.as_str());

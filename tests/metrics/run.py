@@ -46,7 +46,7 @@ WANTED = {
     'wsrelayd_disconnects_total{reason="operator"}': 0,
     "wsrelayd_lag_bytes_count": 0,
     'wsrelayd_build_info{version!=""}': 1,
-    'wsrelayd_turn_seconds_bucket{le="+Inf"} - wsrelayd_turn_seconds_count': 0,
+    'wsrelayd_turn_seconds_bucket{le="+Inf"} - ignoring(le) wsrelayd_turn_seconds_count': 0,
     "wsrelayd_turns_total - wsrelayd_turn_seconds_count": 0,
     "wsrelayd_turn_seconds_count > bool 0": 1,
     "wsrelayd_turn_seconds_sum > bool 0": 1,

@@ -4,7 +4,10 @@ use super::*;
 use crate::limits::Heartbeat;
 
 fn beating() -> Limits {
-    Limits { heartbeat: Some(Heartbeat { request: "ping".into(), reply: "pong!".into() }), ..Limits::default() }
+    Limits {
+        heartbeat: Some(Heartbeat { request: "ping".into(), reply: "pong!".into() }),
+        ..Limits::default()
+    }
 }
 
 #[test]

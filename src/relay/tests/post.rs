@@ -92,7 +92,10 @@ fn only_those_are_counted_to_whom_it_is_due() {
     ids[..2].iter().for_each(|id| unblock(&mut relay, *id, now));
     settle(&mut relay, now);
     assert_eq!(heard(&mut relay, ids[0]), [&b"\x82\x06before"[..], b"\x88\x02\x03\xe8"].concat());
-    assert_eq!(heard(&mut relay, ids[1]), [&b"\x82\x06before\x82\x05after"[..], b"\x88\x02\x03\xe8"].concat());
+    assert_eq!(
+        heard(&mut relay, ids[1]),
+        [&b"\x82\x06before\x82\x05after"[..], b"\x88\x02\x03\xe8"].concat()
+    );
 }
 
 /// The order of a request's bytes is all that counts.
@@ -192,6 +195,8 @@ fn where_senders_must_wait_a_post_is_refused_until_there_is_room() {
     let turn_budget = TurnBudget { write_per_peer: 100, ..TurnBudget::default() };
     let (mut relay, now) = start_with(Limits { hold: 1000, turn: turn_budget, ..posting() });
     let listener = join(&mut relay, now);
+    settle(&mut relay, now);
+    heard(&mut relay, listener);
     let large = request("/room", "", &[b'x'; 2000]);
     assert_eq!(post(&mut relay, &large, now).0, 202);
     let id = open(&mut relay, now).unwrap();

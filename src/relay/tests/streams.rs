@@ -192,13 +192,8 @@ fn what_lags_is_judged_as_any_peer_is() {
 
 #[test]
 fn under_skip_a_listener_goes_on_with_the_newest_message() {
-    let limits = Limits {
-        on_slow: OnSlow::Skip,
-        max_lag: 10_000,
-        soft_lag: 10_000,
-        max_message: 4000,
-        ..streaming()
-    };
+    let limits =
+        Limits { on_slow: OnSlow::Skip, max_lag: 10_000, soft_lag: 10_000, max_message: 4000, ..streaming() };
     let (mut relay, now) = start_with(limits);
     let (a, c) = (join(&mut relay, now), listen(&mut relay, now));
     relay.link_mut(c).unwrap().room = Some(30);

@@ -64,8 +64,6 @@ pub(crate) enum Canary {
     TwinOverlooked,
     /// A heartbeat is answered, and relayed too.
     HeartbeatRelayed,
-    /// What is posted is published although the channel's senders must wait.
-    PostNotHeld,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -101,7 +99,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -130,6 +128,5 @@ impl Canary {
         Self::TwinNotStirred,
         Self::TwinOverlooked,
         Self::HeartbeatRelayed,
-        Self::PostNotHeld,
     ];
 }

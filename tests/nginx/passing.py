@@ -6,7 +6,7 @@ import subprocess
 import websockets.sync.client as websockets
 from front import Behind, Nginx, changed, eventually
 from people import UPGRADE, Client, answer, connected, pair_problems, request
-from wire import TEXT, frame
+from wire import BINARY, TEXT, frame
 
 SIZES = [0, 1, 125, 126, 4096, 65_535, 65_536]
 
@@ -134,4 +134,39 @@ def examined(behind, nginx):
     return run.returncode, run.stdout
 
 
-ALL = [messages, refusals, old_clients, doctor]
+# Header lines, what follows them, the status, and whether it is relayed as text or not; None where it is not at all.
+POSTS = [
+    (["Content-Length: 5"], b"hello", 202, BINARY),
+    # nginx reads it whole and announces its length.
+    (["Content-Type: text/plain", "Transfer-Encoding: chunked"], b"5\r\nhello\r\n0\r\n\r\n", 202, TEXT),
+    (["Content-Length: 65536"], b"x" * 65_536, 202, BINARY),
+    (["Content-Length: 65537"], b"x" * 65_537, 413, None),
+    (["Content-Length: 5", "Origin: http://ws.example.com"], b"hello", 403, None),
+    (["Content-Type: text/plain", "Content-Length: 5"], b"hell\xff", 400, None),
+]
+
+
+def posts(binary, tally):
+    """What is posted passes through nginx, and so do the answers; one body of max_message is not too large for nginx."""
+    with Behind(binary, config="http_publish = true\n") as behind, Client(behind.port) as listener:
+        for fields, body, status, opcode in POSTS:
+            said = posted(behind, fields, body)
+            wanted = (status, b'{"peers":1}\n') if opcode else (status, said[1])
+            problems = [] if said == wanted else [f"{said} instead of {wanted}"]
+            payload = b"hello" if b"hello" in body else body
+            heard = listener.hear() if opcode and not problems else None
+            problems += [] if heard == ((opcode, payload) if heard else None) else [f"heard {str(heard)[:80]}"]
+            tally.check(f"posted {', '.join(fields)}: {status}", problems)
+        tally.check("posts: nginx has no complaint", behind.nginx.complaints())
+
+
+def posted(behind, fields, body):
+    """Status and body of the answer to a POST."""
+    with connected(behind.port) as s:
+        head = ["POST /room HTTP/1.1", f"Host: ws.example.com:{behind.port}", *fields]
+        s.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+        status, _, said, _ = answer(s)
+        return status, said
+
+
+ALL = [messages, refusals, posts, old_clients, doctor]

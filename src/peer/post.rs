@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_body_is_what_was_announced_however_it_is_cut() {
-        let table: &[(Kind, usize, &[u8], Result<bool, Refusal>)] = &[
+        type Row<'r> = (Kind, usize, &'r [u8], Result<bool, Refusal>);
+        let table: &[Row] = &[
             (Kind::Binary, 0, b"", Ok(true)),
             (Kind::Text, 0, b"", Ok(true)),
             (Kind::Binary, 5, b"hello", Ok(true)),

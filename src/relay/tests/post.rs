@@ -235,7 +235,8 @@ fn over_the_budget_for_input_the_message_begun_first_is_given_up_posted_or_not()
 #[test]
 fn whoever_is_there_half_posted_ends_under_one_reason() {
     let half = b"POST /room HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe";
-    let ends: [(&str, fn(&mut Relay<Link>, PeerId, Instant)); 3] = [
+    type End = fn(&mut Relay<Link>, PeerId, Instant);
+    let ends: [(&str, End); 3] = [
         ("abandoned", |relay, id, now| relay.lose(id, now)),
         ("draining", |relay, _, now| relay.drain(now)),
         ("draining", |relay, _, now| relay.abandon(now)),

@@ -7,7 +7,7 @@ const { differ } = require('./checks.js');
 const { ConsoleTab, sleep } = require('./console-tab.js');
 const { RawPeer } = require('./raw-peer.js');
 
-const SHOT_SECS = 25;
+const SHOT_SECS = 45;
 
 async function savesBytes({ browser, relay }) {
   const tab = await ConsoleTab.open(browser, relay.desk('/'));
@@ -32,36 +32,48 @@ async function copies({ browser, relay }) {
   return differ('the clipboard', copied, await tab.text('code'));
 }
 
-// Pictures of a relay at work, for people.
-async function takeShots({ browser, relay }, folder) {
-  fs.mkdirSync(folder, { recursive: true });
-  const tab = await ConsoleTab.open(browser, relay.desk('/'), { width: 1440, height: 1000 });
-  const rooms = ['/room/7', '/room/8', '/game/lobby', '/ticker'];
-  const peers = [];
-  for (const [at, room] of rooms.entries()) {
-    for (let more = 0; more < 3 + at * 2; more += 1) peers.push([await RawPeer.open(relay.port, room), room]);
-  }
-  await tab.join('/room/7');
-  const end = Date.now() + SHOT_SECS * 1000;
-  for (let round = 0; Date.now() < end; round += 1) {
-    const [peer] = peers[round % peers.length];
+// Says something about twenty times a second, now more, now less, until `isOver` does.
+async function chatter(peers, isOver) {
+  for (let round = 0; !isOver(); round += 1) {
+    const peer = peers[(round * 7) % peers.length];
     for (let more = 0; more < 3 + 3 * Math.sin(round / 20); more += 1) await peer.send(`tick ${round}.${more}`);
     await sleep(40 + 30 * Math.cos(round / 50));
   }
-  await peers[0][0].send('Hello from another tab');
-  await peers[0][0].send(Buffer.from('a file, byte by byte: \u00e9\u{1f980} and so on, up to its end'));
+}
+
+// Pictures of a relay at work, for people.
+async function takeShots(world, folder) {
+  await world.kill();
+  await world.restart();
+  const { browser, relay } = world;
+  fs.mkdirSync(folder, { recursive: true });
+  const tab = await ConsoleTab.open(browser, relay.desk('/'), { width: 1440, height: 1000 });
+  const peers = [];
+  for (const [at, room] of ['/room/7', '/room/8', '/game/lobby', '/ticker'].entries()) {
+    for (let more = 0; more < 3 + at * 2; more += 1) peers.push(await RawPeer.open(relay.port, room));
+  }
+  let isOver = false;
+  const chat = chatter(peers.slice(3, -2), () => isOver);
+  await RawPeer.open(relay.port, '/two%20slashes//').catch(() => {});
+  await tab.join('/room/7');
+  await sleep(SHOT_SECS * 1000);
+  peers.at(-1).close();
+  await peers[0].send('Hello from another tab');
+  await peers[0].send(Buffer.from('a file, byte by byte: \u00e9\u{1f980} and so on, up to its end'));
   await tab.say('Hello, others');
-  await tab.click('#channel-table tbody button');
-  await tab.until('peers', () => document.querySelector('#peer-table tbody tr'));
+  await tab.pressChannel('/room/8');
+  await tab.until('peers', () => document.querySelector('#peer-table tbody tr') !== null);
   await tab.evaluate(() => document.activeElement.blur());
   for (const [name, width, height] of [['wide', 1440, 1000], ['phone', 360, 740]]) {
     await tab.resize(width, height);
     for (const colorScheme of ['light', 'dark']) {
       await tab.page.emulateMedia({ colorScheme });
-      await sleep(1_300);
+      await sleep(2_300);
       await tab.page.screenshot({ path: path.join(folder, `console-${name}-${colorScheme}.png`), fullPage: true });
     }
   }
+  isOver = true;
+  await chat;
   RawPeer.closeAll();
   await tab.close();
 }

@@ -150,6 +150,7 @@ async function comesBack(world) {
     await tab.untilText('state', 'running');
   }
   await talk(tabs, 'again');
+  await tabs[1].front();
   await tabs[1].until('a plot that goes on', () => globalThis.consoleValues().messages.in.at(-1) !== null);
   const drawn = (await tabs[1].values()).connections.connected;
   return drawn.slice(1).includes(null) ? [] : ['no gap in the plot'];

@@ -66,12 +66,34 @@ async function keyboardAlone({ browser, relay }) {
   return differ('kept at first', kept.total, 2);
 }
 
+// Rows change places every other second, also while somebody stands on one of them.
+async function focusStays({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  const stayed = await tab.evaluate(async () => {
+    const { Table } = await import('./console-dom.js');
+    const holder = document.body.appendChild(document.createElement('table'));
+    const columns = [{ label: 'name', text: ({ name }) => name, press: () => {} }];
+    const table = new Table(holder, { key: ({ name }) => name, columns });
+    const rows = ['one', 'two', 'three', 'four'].map((name) => ({ name }));
+    table.show(rows);
+    const button = [...holder.querySelectorAll('button')].at(-1);
+    button.focus();
+    const orders = [[3, 0, 1, 2], [2, 1, 3], [0, 3]];
+    return orders.map((order) => {
+      table.show(order.map((at) => rows[at]));
+      const shown = [...holder.querySelectorAll('button')].map((each) => each.textContent);
+      return [document.activeElement === button, shown.join(' ')];
+    });
+  });
+  return differ('focus and order', stayed, [[true, 'four one two three'], [true, 'three two four'], [true, 'one four']]);
+}
+
 // What lies to the right of the screen, boxes that scroll by themselves left out.
 function beyond() {
   const isOut = (each) => each.checkVisibility() && !each.closest('.skip, pre, .u-over')
     && each.getBoundingClientRect().right > innerWidth + 0.5;
   return {
-    page: document.documentElement.scrollWidth - innerWidth,
+    page: Math.max(0, document.documentElement.scrollWidth - innerWidth),
     out: [...document.querySelectorAll('body *')].filter(isOut).map((each) => `${each.tagName} ${each.id}`).slice(0, 5),
   };
 }
@@ -120,6 +142,7 @@ async function wearsThemes({ browser, relay }) {
 module.exports = {
   checks: {
     'the keyboard is enough': keyboardAlone,
+    'the focus stays where it is while rows move': focusStays,
     'a phone has room': fitsAPhone,
     'light and dark': wearsThemes,
   },

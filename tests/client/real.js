@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 import { Relay, within } from '../browser/relay.js';
 import { Page } from './page.js';
 
-const CONFIG = 'drain = "2s"\nping_interval = "25s"\nlog = "info"\n';
+const CONFIG = 'drain = "2s"\nping_interval = "25s"\nlog = "info"\nheartbeat = { request = "ping", reply = "pong" }\n';
 const MANY = 8;
 
 // A relay that ends with the test.
@@ -96,20 +96,14 @@ test('SIGTERM: each client comes back when it was told, and not before', async (
   }
 });
 
-// Somebody on the path who answers heartbeats: what the relay itself does when it is configured so.
-function answerer(t, relay) {
-  const page = pageFor(t, relay.url('/room'));
-  page.client.addEventListener('message', ({ data }) => { if (data === 'ping') page.client.send('pong'); });
-  return page;
-}
-
 test('a relay that stands still is noticed by the heartbeat, and when it goes on so does the client', async (t) => {
   const relay = await relayFor(t);
-  await answerer(t, relay).open();
+  const other = pageFor(t, relay.url('/room'));
+  await other.open();
   const heartbeat = { request: 'ping', reply: 'pong', intervalMs: 100, timeoutMs: 1000 };
   const page = pageFor(t, relay.url('/room'), { heartbeat, connectMs: 1000 });
   await page.until('three heartbeats', () => page.beats.length >= 3);
-  assert.deepEqual([page.waiting(), page.messages], [[], []]);
+  assert.deepEqual([page.waiting(), page.messages, other.messages], [[], [], []], 'and nobody hears of it');
   relay.signal('SIGSTOP');
   const stopped = performance.now();
   await page.until('two ends', () => page.waiting().length >= 2);

@@ -33,17 +33,16 @@ export function arrange(parent, wanted) {
   if (focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-const classOf = ({ number, free }) => (number ? 'number' : free ? 'free' : undefined);
-
-// A table of which each row has a key. A column is `{ label, text(item), press(item)?, name(item)?, hint(item)?, number?, free? }`:
-// with `press` its cells are buttons, which `name` names for who cannot see the row; free text is broken anywhere.
+// A table of which each row has a key. A column is `{ label, text(item), press(item)?, name(item)?, hint(item)?, is? }`: with
+// `press` its cells are buttons, which `name` names for who cannot see the row; it `is` a number, free text that breaks
+// anywhere, or wide: on a phone the latter two have a line for themselves.
 export class Table {
   constructor(table, { key, columns }) {
     this.key = key;
     this.columns = columns;
     this.rows = new Map();
     const heads = columns.map((column) =>
-      element('th', { scope: 'col', role: 'columnheader', class: classOf(column) }, column.label));
+      element('th', { scope: 'col', role: 'columnheader', class: column.is }, column.label));
     this.body = element('tbody', { role: 'rowgroup' });
     // Roles are said although they go without saying: on a phone CSS makes cards of the rows, and that takes them away.
     table.setAttribute('role', 'table');
@@ -73,7 +72,7 @@ export class Table {
       return button;
     });
     row.cells = this.columns.map((column, at) => {
-      const cell = element('td', { role: 'cell', 'data-label': column.label, class: classOf(column) });
+      const cell = element('td', { role: 'cell', 'data-label': column.label, class: column.is });
       if (row.holders[at]) cell.append(row.holders[at]);
       return cell;
     });

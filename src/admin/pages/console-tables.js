@@ -16,12 +16,12 @@ export class Channels {
     this.table = new Table(byId('channel-table'), {
       key: ({ path }) => path,
       columns: [
-        { label: 'Channel', free: true, text: ({ path }) => path, press: ({ path }) => this.choose(path) },
-        { label: 'Peers', number: true, text: ({ peers }) => count(peers) },
-        { label: 'Event streams', number: true, text: (row) => count(row.event_streams) },
-        { label: 'Lag', number: true, text: (row) => bytes(row.lag_bytes) },
-        { label: 'Peers behind', number: true, text: (row) => count(row.lagging_peers) },
-        { label: 'Backlog', number: true, text: (row) => bytes(row.backlog_bytes) },
+        { label: 'Channel', is: 'free', text: ({ path }) => path, press: ({ path }) => this.choose(path) },
+        { label: 'Peers', is: 'number', text: ({ peers }) => count(peers) },
+        { label: 'Event streams', is: 'number', text: (row) => count(row.event_streams) },
+        { label: 'Lag', is: 'number', text: (row) => bytes(row.lag_bytes) },
+        { label: 'Peers behind', is: 'number', text: (row) => count(row.lagging_peers) },
+        { label: 'Backlog', is: 'number', text: (row) => bytes(row.backlog_bytes) },
       ],
     });
     this.peers = new Peers(ask, () => this.showPeers());
@@ -76,13 +76,13 @@ class Peers {
       key: ({ id }) => id,
       columns: [
         { label: 'Id', text: ({ id }) => id },
-        { label: 'Address', text: (peer) => peer.address ?? '–', hint: ({ via }) => (via ? `through ${via}` : '') },
-        { label: 'Lag', number: true, text: (peer) => bytes(peer.lag_bytes) },
+        { label: 'Address', is: 'wide', text: (peer) => peer.address ?? '–', hint: ({ via }) => (via ? `through ${via}` : '') },
+        { label: 'Lag', is: 'number', text: (peer) => bytes(peer.lag_bytes) },
         { label: 'Reads', text: (peer) => (peer.takes_bytes ? 'yes' : 'not now') },
-        { label: 'In', number: true, text: (peer) => count(peer.messages_in), hint: (peer) => bytes(peer.bytes_in) },
-        { label: 'Out', number: true, text: (peer) => count(peer.messages_out), hint: (peer) => bytes(peer.bytes_out) },
-        { label: 'Last heard', number: true, text: (peer) => `${span(peer.last_heard_secs)} ago` },
-        { label: 'Here for', number: true, text: (peer) => span(peer.age_secs) },
+        { label: 'In', is: 'number', text: (peer) => count(peer.messages_in), hint: (peer) => bytes(peer.bytes_in) },
+        { label: 'Out', is: 'number', text: (peer) => count(peer.messages_out), hint: (peer) => bytes(peer.bytes_out) },
+        { label: 'Last heard', is: 'number', text: (peer) => `${span(peer.last_heard_secs)} ago` },
+        { label: 'Here for', is: 'number', text: (peer) => span(peer.age_secs) },
         { label: 'Form', text: ({ form }) => form },
         {
           label: 'End it',
@@ -151,10 +151,10 @@ export class Ends {
         { label: 'Time', text: (entry) => clock(entry.at_ms) },
         { label: 'What', text: ({ event }) => WORDS[event] },
         { label: 'Reason', text: ({ reason }) => reason ?? '–' },
-        { label: 'Channel', free: true, text: ({ channel }) => channel ?? '–' },
-        { label: 'Address', text: ({ address }) => address ?? '–' },
+        { label: 'Channel', is: 'free', text: ({ channel }) => channel ?? '–' },
+        { label: 'Address', is: 'wide', text: ({ address }) => address ?? '–' },
         { label: 'Id', text: ({ peer }) => peer ?? '–' },
-        { label: 'After', number: true, text: ({ lasted_secs: secs }) => (Number.isFinite(secs) ? span(secs) : '–') },
+        { label: 'After', is: 'number', text: ({ lasted_secs: secs }) => (Number.isFinite(secs) ? span(secs) : '–') },
       ],
     });
   }

@@ -1,10 +1,12 @@
 // A client with a record of what it heard, for tests against a real relay.
 //
-// Promises that every wait ends, with what was heard so far.
+// Promises that every wait ends, with what was heard so far, and that a test file which is cut short takes its relays along.
 
 import { Wsrelayd } from '../../src/admin/pages/wsrelayd.js';
 
 const WAIT_SECS = 15;
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
 export class Page {
   constructor(url, options) {

@@ -29,6 +29,7 @@ class Reader {
     fs.writeFileSync(path.join(this.folder, 'page.mjs'), linesOfReadme().replace(ADDRESS, `127.0.0.1:${port}`));
     fs.copyFileSync(new URL('src/admin/pages/wsrelayd.js', ROOT), path.join(this.folder, 'wsrelayd.js'));
     this.child = spawn(process.execPath, ['page.mjs'], { cwd: this.folder, stdio: ['ignore', 'pipe', 'inherit'] });
+    process.once('exit', () => this.stop());
     this.printed = '';
     this.watch = () => {};
     this.child.stdout.setEncoding('utf8').on('data', (text) => { this.printed += text; this.watch(); });

@@ -145,6 +145,7 @@ test('a process whose clients are closed ends by itself', async (t) => {
   const given = ['--input-type=module', '-e', script, relay.url('/room'), 'ws://127.0.0.1:1/'];
   const child = spawn(process.execPath, given, { stdio: ['ignore', 'inherit', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
+  process.once('exit', () => child.kill('SIGKILL'));
   const [code] = await within(15, 'the process', once(child, 'exit'));
   assert.equal(code, 0);
 });

@@ -176,32 +176,38 @@ impl Channels {
         let header = Header::new(kind, payload.len());
         let sender = (!echo).then_some(&mut seat.cursor);
         let twin = self.append(seat.channel, header.as_bytes(), payload, sender);
-        if let Some(twin) = twin.filter(|twin| self.slots[*twin as usize].open() > 0) {
-            self.append(twin, &[], &event_stream::event(kind, payload), None);
+        if let Some(twin) = twin {
+            self.append_alone(twin, kind, payload);
         }
     }
 
     /// Appends a message of nobody's to the channel of this path, where anybody is to get it. Says to how many slots.
     pub(crate) fn announce(&mut self, path: &str, kind: Kind, payload: &[u8]) -> usize {
-        let mut reached = 0;
-        for channel in self.slots_of(path) {
-            match self.form(channel) {
-                _ if self.slots[channel as usize].open() == 0 => continue,
-                Form::Frames => {
-                    let header = Header::new(kind, payload.len());
-                    self.append(channel, header.as_bytes(), payload, None);
-                }
-                Form::Events => {
-                    self.append(channel, &[], &event_stream::event(kind, payload), None);
-                }
-            }
-            reached += 1;
+        self.slots_of(path).filter(|channel| self.append_alone(*channel, kind, payload)).count()
+    }
+
+    /// Appends a message of none of its members to one slot, in its form, unless nobody is to get it.
+    #[inline(never)] // or `publish` would make a call of `append`
+    fn append_alone(&mut self, channel: ChannelId, kind: Kind, payload: &[u8]) -> bool {
+        if self.slots[channel as usize].open() == 0 {
+            return false;
         }
-        reached
+        let header = Header::new(kind, payload.len());
+        let (event, parts);
+        match self.form(channel) {
+            Form::Frames => parts = (header.as_bytes(), payload),
+            Form::Events => {
+                event = event_stream::event(kind, payload);
+                parts = (&[][..], &event[..]);
+            }
+        }
+        self.append(channel, parts.0, parts.1, None);
+        true
     }
 
     /// Appends an encoded message, which comes in two parts, to one slot, except for its sender, and notes that there is
     /// news. Says which slot is its twin.
+    #[inline(always)] // once for each message that is relayed
     fn append(
         &mut self,
         channel: ChannelId,
@@ -214,7 +220,8 @@ impl Channels {
             let stirred = std::mem::replace(&mut slot.stirred, true);
             (stirred, std::mem::replace(&mut slot.unsettled, true), slot.twin)
         });
-        if !stirred && !(header.is_empty() && canary::sings(Canary::TwinNotStirred)) {
+        let is_told = stirred || header.is_empty() && canary::sings(Canary::TwinNotStirred);
+        if !is_told {
             self.stirred.push(channel);
         }
         if !unsettled {

@@ -60,13 +60,12 @@ impl<L> Relay<L> {
 
     fn ping(&mut self, id: PeerId) {
         let Some(peer) = self.roster.get_mut(id) else { return };
-        let sign: &[u8] = match peer.form {
-            Form::Frames if !peer.control.is_full() => &PING_FRAME,
+        match peer.form {
+            Form::Frames if !peer.control.is_full() => peer.control.push(&PING_FRAME),
             // One that has not left says as much as two.
-            Form::Events if peer.control.is_empty() => event_stream::COMMENT,
+            Form::Events if peer.control.is_empty() => peer.control.push(event_stream::COMMENT),
             _ => return,
-        };
-        peer.control.push(sign);
+        }
         self.counters.pings += 1;
         self.rouse(id);
     }

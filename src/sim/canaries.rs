@@ -4,7 +4,7 @@ use super::*;
 use crate::canary::{Canary, let_loose};
 
 /// Seeds within which each bug must be found.
-const SEEDS_MOST: u64 = 300;
+const SEEDS_MOST: u64 = 400;
 
 /// The first seed that finds the bug, and what it says. With `audit_every` 0 the core does not audit itself, and only
 /// what clients and sockets see can tell.

@@ -244,7 +244,10 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
     let max_message = rng.pick(&[24, 125, 126, 300, 5000, 64 << 10]).min(most);
     // The least that the configuration accepts: two of the largest message with its header.
     let two = 2 * (max_message + 10);
+    let on_slow = rng.pick(&[OnSlow::Disconnect, OnSlow::Skip]);
     let max_lag = rng.pick(&[two, two * 4, 1 << 20]);
+    // Whoever may lag far behind is seldom made to skip.
+    let max_lag = if on_slow == OnSlow::Skip { max_lag.min(two * 4) } else { max_lag };
     let turn = budget(width, rng);
     let input = 3 * max_message + 2 * turn.read_per_peer;
     // The longest is beyond the rim of the wheel.
@@ -267,7 +270,7 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         soft_lag: rng.pick(&[1, max_lag / 4, max_lag]),
         soft_lag_time: millis(rng, &[100, 1000, 10_000]),
         stall_timeout: millis(rng, &[300, 2000, 30_000]),
-        on_slow: rng.pick(&[OnSlow::Disconnect, OnSlow::Skip]),
+        on_slow,
         hold: rng.pick(&[1, 100, 256 << 10]),
         ping_interval,
         // A ping is answered before the next one, which the configuration demands.

@@ -193,15 +193,11 @@ impl Channels {
             return false;
         }
         let header = Header::new(kind, payload.len());
-        let (event, parts);
-        match self.form(channel) {
-            Form::Frames => parts = (header.as_bytes(), payload),
-            Form::Events => {
-                event = event_stream::event(kind, payload);
-                parts = (&[][..], &event[..]);
-            }
-        }
-        self.append(channel, parts.0, parts.1, None);
+        let event = (self.form(channel) == Form::Events).then(|| event_stream::event(kind, payload));
+        match &event {
+            Some(event) => self.append(channel, &[], event, None),
+            None => self.append(channel, header.as_bytes(), payload, None),
+        };
         true
     }
 

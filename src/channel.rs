@@ -194,10 +194,11 @@ impl Channels {
         }
         let header = Header::new(kind, payload.len());
         let event = (self.form(channel) == Form::Events).then(|| event_stream::event(kind, payload));
-        match &event {
-            Some(event) => self.append(channel, &[], event, None),
-            None => self.append(channel, header.as_bytes(), payload, None),
+        let (header, payload) = match &event {
+            Some(event) => (&[][..], &event[..]),
+            None => (header.as_bytes(), payload),
         };
+        self.append(channel, header, payload, None);
         true
     }
 
@@ -242,6 +243,7 @@ impl Channels {
     }
 
     /// Does something to a channel and keeps the sum of memory right.
+    #[inline(always)] // as `append`
     fn edit<R>(&mut self, channel: ChannelId, change: impl FnOnce(&mut Channel) -> R) -> R {
         let slot = &mut self.slots[channel as usize];
         let before = slot.backlog.allocated();

@@ -193,15 +193,12 @@ impl Channels {
             return false;
         }
         let header = Header::new(kind, payload.len());
-        let (event, parts);
-        match self.form(channel) {
-            Form::Frames => parts = (header.as_bytes(), payload),
-            Form::Events => {
-                event = event_stream::event(kind, payload);
-                parts = (&[][..], &event[..]);
-            }
-        }
-        self.append(channel, parts.0, parts.1, None);
+        let event = (self.form(channel) == Form::Events).then(|| event_stream::event(kind, payload));
+        let (header, payload) = match &event {
+            Some(event) => (&[][..], &event[..]),
+            None => (header.as_bytes(), payload),
+        };
+        self.append(channel, header, payload, None);
         true
     }
 
@@ -246,6 +243,7 @@ impl Channels {
     }
 
     /// Does something to a channel and keeps the sum of memory right.
+    #[inline(always)] // as `append`
     fn edit<R>(&mut self, channel: ChannelId, change: impl FnOnce(&mut Channel) -> R) -> R {
         let slot = &mut self.slots[channel as usize];
         let before = slot.backlog.allocated();

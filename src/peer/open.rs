@@ -11,7 +11,7 @@ use crate::{
     counters::Disconnect,
     event_stream::Form,
     frame::{Header, Kind},
-    limits::Limits,
+    limits::{Heartbeat, Limits},
     pipe::{DecodeError, Decoder},
     scanner::{Breach, Scanner, Step},
     token_bucket::TokenBucket,
@@ -426,9 +426,7 @@ impl Ear {
             && let Input::Message(kind, message) = &input
             && asks(message, &heartbeat.request)
         {
-            charge(controls, control, limits, now)?;
-            control.push(Header::new(*kind, heartbeat.reply.len()).as_bytes());
-            control.push(heartbeat.reply.as_bytes());
+            answer(heartbeat, *kind, controls, control, limits, now)?;
             if !canary::sings(Canary::HeartbeatRelayed) {
                 input = Input::Heartbeat;
             }
@@ -498,7 +496,24 @@ fn asks(message: &Message, request: &str) -> bool {
     }
 }
 
+/// Answers a heartbeat.
+#[inline(never)] // or pings would be charged by a call
+fn answer(
+    heartbeat: &Heartbeat,
+    kind: Kind,
+    controls: &mut TokenBucket,
+    control: &mut Control,
+    limits: &Limits,
+    now: Instant,
+) -> Result<(), Fault> {
+    charge(controls, control, limits, now)?;
+    control.push(Header::new(kind, heartbeat.reply.len()).as_bytes());
+    control.push(heartbeat.reply.as_bytes());
+    Ok(())
+}
+
 /// Pays for something that is answered, or will be.
+#[inline(always)] // once for each ping
 fn charge(controls: &mut TokenBucket, control: &Control, limits: &Limits, now: Instant) -> Result<(), Fault> {
     let (per_sec, burst) = (limits.control_frames_per_sec, control_burst(limits));
     let is_paid = controls.take(per_sec, burst, now) && !control.is_full();

@@ -25,7 +25,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, io::Write as _};
+use std::borrow::Cow;
 
 use tungstenite::handshake::derive_accept_key;
 
@@ -277,8 +277,8 @@ fn begin_events(peer: PeerId) -> Vec<u8> {
 }
 
 fn end_head(mut response: Vec<u8>, peer: PeerId) -> Vec<u8> {
-    // A vector takes everything.
-    let _ = write!(response, "{peer}\r\n\r\n");
+    peer.write_to(&mut response);
+    response.extend_from_slice(b"\r\n\r\n");
     response
 }
 

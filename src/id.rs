@@ -25,6 +25,24 @@ impl PeerId {
     pub fn from_word(word: usize) -> Self {
         Self { slot: word as u32, serial: (word >> 32) as u32 }
     }
+
+    /// Appends what `Display` says; every handshake does, and goes without the machinery of formatting.
+    pub(crate) fn write_to(self, bytes: &mut Vec<u8>) {
+        write_number(self.slot, bytes);
+        bytes.push(b'.');
+        write_number(self.serial, bytes);
+    }
+}
+
+fn write_number(mut number: u32, bytes: &mut Vec<u8>) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    while number > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    bytes.extend_from_slice(&digits[at..]);
 }
 
 impl fmt::Display for PeerId {
@@ -85,5 +103,16 @@ mod tests {
         ];
         assert!(!table.is_empty());
         table.iter().for_each(|text| assert_eq!(text.parse::<PeerId>(), Err(()), "{text}"));
+    }
+
+    #[test]
+    fn a_name_is_written_as_it_is_displayed() {
+        let numbers = [0, 1, 9, 10, 99, 100, 12_345, 999_999_999, 1_000_000_000, u32::MAX];
+        for (slot, serial) in numbers.into_iter().flat_map(|slot| numbers.map(|serial| (slot, serial))) {
+            let id = PeerId { slot, serial };
+            let mut bytes = b"x".to_vec();
+            id.write_to(&mut bytes);
+            assert_eq!(bytes, format!("x{id}").into_bytes());
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The header lines of a request, sorted once: whoever asks for a field finds its lines without a walk over all.
+//! The header lines of a request, sorted once: whoever asks for a field finds its lines without a walk over all, but for
+//! those that only few requests are asked for.
 //!
 //! Owns the names that anybody asks for. What a field says is left to those who ask.
 
@@ -21,8 +22,6 @@ pub(crate) enum Name {
     SecWebSocketProtocol,
     TransferEncoding,
     ContentLength,
-    ContentType,
-    Expect,
     Accept,
     Origin,
     Via,
@@ -50,8 +49,6 @@ impl Name {
             (22, b's') => (Self::SecWebSocketProtocol, "sec-websocket-protocol"),
             (17, b't') => (Self::TransferEncoding, "transfer-encoding"),
             (14, b'c') => (Self::ContentLength, "content-length"),
-            (12, b'c') => (Self::ContentType, "content-type"),
-            (6, b'e') => (Self::Expect, "expect"),
             (6, b'a') => (Self::Accept, "accept"),
             (6, b'o') => (Self::Origin, "origin"),
             (3, b'v') => (Self::Via, "via"),
@@ -118,6 +115,12 @@ impl<'h> Fields<'h> {
         range.filter(move |&at| lines >> at & 1 == 1).map(move |at| headers[at as usize].value)
     }
 
+    /// The values of all lines called `name`, which has no place of its own: found by a walk over all.
+    pub(super) fn others<'n>(&self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
+        let is_called = move |header: &&'h Header<'h>| header.name.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(is_called).map(|header| header.value)
+    }
+
     /// Whether `token` stands, in any case, in the list that all lines called `name` make together (RFC 9110 5.3).
     pub(super) fn lists(&self, name: Name, token: &str) -> bool {
         let is_token = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
@@ -148,8 +151,6 @@ mod tests {
         ("Sec-WebSocket-Protocol", Name::SecWebSocketProtocol),
         ("Transfer-Encoding", Name::TransferEncoding),
         ("Content-Length", Name::ContentLength),
-        ("Content-Type", Name::ContentType),
-        ("Expect", Name::Expect),
         ("Accept", Name::Accept),
         ("Origin", Name::Origin),
         ("Via", Name::Via),

@@ -84,23 +84,26 @@ fn length(fields: &Fields<'_>) -> Result<usize, Refusal> {
 
 /// Whether `100 Continue` is waited for, which is all that can be (RFC 9110 10.1.1).
 fn expectation(fields: &Fields<'_>) -> Result<bool, Refusal> {
-    let is_known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
-    match fields.only(Name::Expect) {
-        Some(value) if is_known(value) => Ok(true),
-        None if !fields.has(Name::Expect) => Ok(false),
+    let mut values = fields.others("expect");
+    match (values.next(), values.next()) {
+        (None, _) => Ok(false),
+        (Some(value), None) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
         _ => Err(Refusal::Expectation),
     }
 }
 
 /// Text if the media type is `text/…`, in the one encoding that text frames have; anything else is binary.
 fn kind(fields: &Fields<'_>) -> Result<Kind, Refusal> {
-    let Some(value) = fields.only(Name::ContentType) else {
-        return match fields.has(Name::ContentType) {
-            true => Err(BadRequest("the request has more than one Content-Type")),
-            false => Ok(Kind::Binary),
-        };
-    };
-    let mut parts = value.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+    let mut values = fields.others("content-type");
+    match (values.next(), values.next()) {
+        (None, _) => Ok(Kind::Binary),
+        (Some(value), None) => kind_of(value),
+        _ => Err(BadRequest("the request has more than one Content-Type")),
+    }
+}
+
+fn kind_of(media_type: &[u8]) -> Result<Kind, Refusal> {
+    let mut parts = media_type.split(|&b| b == b';').map(<[u8]>::trim_ascii);
     let is_text = |media: &[u8]| media.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/"));
     if !parts.next().is_some_and(is_text) {
         return Ok(Kind::Binary);

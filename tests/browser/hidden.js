@@ -2,8 +2,8 @@
 //
 // The tab is truly hidden, another one stands in front of it. Five minutes of that are simulated as the browser makes
 // them, a clock that jumps by a minute, at which each timer fires once at most, late, while messages are heard as they
-// come; and with --full they pass, in a browser that lets timers run once a minute after the first seconds. In a frozen
-// tab nothing runs at all. Needs puppeteer-core in NODE_PATH.
+// come; and with --full they pass, with timers throttled as the browser throttles them. In a frozen tab nothing runs at
+// all. Needs puppeteer-core in NODE_PATH.
 'use strict';
 
 const { Browser } = require('./browsers.js');

@@ -204,7 +204,7 @@ impl Channels {
 
     /// Appends an encoded message, which comes in two parts, to one slot, except for its sender, and notes that there is
     /// news. Says which slot is its twin.
-    #[inline(always)] // once for each message that is relayed
+    #[inline(always)] // once for each message that is relayed; hence no `edit`
     fn append(
         &mut self,
         channel: ChannelId,
@@ -212,11 +212,13 @@ impl Channels {
         payload: &[u8],
         sender: Option<&mut Cursor>,
     ) -> Option<ChannelId> {
-        let (stirred, unsettled, twin) = self.edit(channel, |slot| {
-            slot.backlog.append(header, payload, sender);
-            let stirred = std::mem::replace(&mut slot.stirred, true);
-            (stirred, std::mem::replace(&mut slot.unsettled, true), slot.twin)
-        });
+        let slot = &mut self.slots[channel as usize];
+        let before = slot.backlog.allocated();
+        slot.backlog.append(header, payload, sender);
+        self.allocated = self.allocated + slot.backlog.allocated() - before;
+        let stirred = std::mem::replace(&mut slot.stirred, true);
+        let unsettled = std::mem::replace(&mut slot.unsettled, true);
+        let twin = slot.twin;
         let is_told = stirred || header.is_empty() && canary::sings(Canary::TwinNotStirred);
         if !is_told {
             self.stirred.push(channel);
@@ -243,7 +245,6 @@ impl Channels {
     }
 
     /// Does something to a channel and keeps the sum of memory right.
-    #[inline(always)] // as `append`
     fn edit<R>(&mut self, channel: ChannelId, change: impl FnOnce(&mut Channel) -> R) -> R {
         let slot = &mut self.slots[channel as usize];
         let before = slot.backlog.allocated();

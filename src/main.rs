@@ -117,7 +117,7 @@ fn serve(
     let mut server = Server::start(config, source, handed).map_err(Failure::Start)?;
     server.watch_log(outlet.clone());
     let (peers, operators) = server.places().map_err(Failure::Run)?;
-    outlet.say(&greeting(&peers, &operators));
+    outlet.say(&greeting(&peers, &operators, &server.plain_places().map_err(Failure::Run)?));
     if let Some(lowered) = lowered {
         log::warn!("{lowered}");
     }
@@ -170,24 +170,31 @@ fn print(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
-/// The one line that says where it listens and how to try it.
-fn greeting(peers: &[Place], operators: &[Place]) -> String {
+/// The one line that says where it listens and how to try it: with a browser where there is a page for it, else at one of the
+/// `plain` places, where no PROXY line is demanded.
+fn greeting(peers: &[Place], operators: &[Place], plain: &[Place]) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut line = format!("wsrelayd {version} listens on {}", urls(peers, "ws://"));
     if !operators.is_empty() {
         let _ = write!(line, ", for operators on {}", urls(operators, "http://"));
     }
-    let near = peers.iter().find_map(|place| match place {
-        Place::Tcp(address) => Some(reachable(*address)),
-        _ => None,
-    });
-    if let Some(near) = near {
+    if let Some(console) = operators.iter().find_map(near).filter(|_| !plain.is_empty()) {
+        let _ = write!(line, "; to try it, open http://{console}/ in two tabs of a browser");
+    } else if let Some(relay) = plain.iter().find_map(near) {
         let _ = write!(
             line,
-            "; to try it, run `npx wscat -c ws://{near}/hello` in two terminals and type in one of them"
+            "; to try it, run `npx wscat -c ws://{relay}/hello` in two terminals and type in one of them"
         );
     }
     line
+}
+
+/// Where this machine reaches a place over the network.
+fn near(place: &Place) -> Option<SocketAddr> {
+    match place {
+        Place::Tcp(address) => Some(reachable(*address)),
+        _ => None,
+    }
 }
 
 fn urls(places: &[Place], scheme: &str) -> String {

@@ -156,7 +156,9 @@ impl Refusal {
     fn body(self) -> String {
         let line = match self {
             Self::BadRequest(what) => return format!("This is not a good request: {what}.\n"),
-            Self::Method(Methods::Get) => "A WebSocket handshake is a GET request; use a WebSocket client.",
+            Self::Method(Methods::Get) => {
+                "A WebSocket handshake is a GET request: use a WebSocket client. Messages by POST are off (http_publish)."
+            }
             Self::Method(Methods::GetAndPost) => {
                 "A WebSocket handshake is a GET request, and a message is published with POST."
             }
@@ -165,7 +167,7 @@ impl Refusal {
             }
             Self::Upgrade => {
                 "This is a WebSocket relay: use a WebSocket client, and let a proxy in front pass on the headers \
-                 Upgrade and Connection."
+                 Upgrade and Connection. Event streams need event_stream = true, and Accept: text/event-stream."
             }
             Self::Version => "Only version 13 of the WebSocket protocol (RFC 6455) is spoken here.",
             Self::HeadTooLarge => "The request head is too large: send at most 8 KiB and 64 header lines.",

@@ -86,14 +86,20 @@ impl<L> Relay<L> {
     }
 
     /// What an open peer is told at its end, in the form that it reads.
-    fn last_words(&self, id: PeerId, code: u16, reason: &str, retry_millis: Option<u64>) -> Vec<u8> {
+    pub(super) fn last_words(
+        &self,
+        id: PeerId,
+        code: u16,
+        reason: &str,
+        retry_millis: Option<u64>,
+    ) -> Vec<u8> {
         match self.roster.get(id).map(|peer| peer.form) {
             Some(Form::Events) => event_stream::close(code, reason, retry_millis),
             _ => frame::close(code, reason),
         }
     }
 
-    fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
+    pub(super) fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         if let Some(seat) = &mut peer.seat
             && !canary::sings(Canary::HearsAfterClose)

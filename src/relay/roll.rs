@@ -21,6 +21,10 @@ use std::{
 /// The close code of a peer that an operator sends away: what it does is not wanted here.
 const DISMISSED: u16 = 1008;
 
+/// For how long at least, and for how much longer at most, an event stream that was sent away stays away: the browser brings
+/// it back.
+const STAY_AWAY_MILLIS: u32 = 30_000;
+
 /// An open peer.
 #[derive(Debug)]
 pub struct PeerRow<'r, L> {
@@ -107,7 +111,10 @@ impl<L> Relay<L> {
     pub fn dismiss(&mut self, id: PeerId, reason: &str, now: Instant) -> bool {
         let is_open = self.roster.get(id).is_some_and(|peer| matches!(peer.stage, Stage::Open(_)));
         if is_open {
-            self.close(id, Disconnect::Operator, DISMISSED, reason, now);
+            // Where a page would be back at once, of its own accord.
+            let stay_away_millis = u64::from(STAY_AWAY_MILLIS + self.random.up_to(STAY_AWAY_MILLIS));
+            let last_words = self.last_words(id, DISMISSED, reason, Some(stay_away_millis));
+            self.part(id, Disconnect::Operator, last_words, now);
         }
         is_open
     }

@@ -132,6 +132,16 @@ impl Doors {
         Ok((peers, operators))
     }
 
+    /// Where peers are heard who need no proxy in front.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub(super) fn plain_places(&self) -> io::Result<Vec<Place>> {
+        let plain = |door: &&Door| door.purpose() == Purpose::Relay { proxy_protocol: false };
+        let places = self.doors.iter().flatten().filter(plain).map(Door::place);
+        places.filter_map(io::Result::transpose).collect()
+    }
+
     /// Sets what connections from now on inherit.
     ///
     /// # Errors

@@ -108,8 +108,8 @@ impl Server {
         let mut relay = Relay::new(config.limits.clone(), seed(), clock.last());
         relay.believe(config.proxies());
         let accepts = config.limits.turn.accepts;
-        let (peers, _) = doors.places().map_err(StartError::System)?;
-        let office = Office::new(clock.last(), peers.iter().map(ToString::to_string).collect());
+        let plain = doors.plain_places().map_err(StartError::System)?;
+        let office = Office::new(clock.last(), plain.iter().map(ToString::to_string).collect());
         Ok(Self {
             poll,
             signals,
@@ -132,6 +132,14 @@ impl Server {
     /// Those of `getsockname`.
     pub fn places(&self) -> io::Result<(Vec<Place>, Vec<Place>)> {
         self.doors.places()
+    }
+
+    /// Those of the places for peers that a client can talk to by itself: where no line of the PROXY protocol is demanded.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub fn plain_places(&self) -> io::Result<Vec<Place>> {
+        self.doors.plain_places()
     }
 
     /// From now on it tells operators how many lines of the log this has dropped.

@@ -324,6 +324,19 @@ fn at_shutdown_a_listener_is_told_when_to_come_back() {
 }
 
 #[test]
+fn a_listener_that_is_sent_away_stays_away_for_a_while() {
+    let (mut relay, now) = start_with(streaming());
+    let c = listen(&mut relay, now);
+    settle(&mut relay, now);
+    assert!(relay.dismiss(c, "too loud", now));
+    settle(&mut relay, now);
+    let events = heard_events(&mut relay, c);
+    assert_eq!(close_of(&events), (1008, "too loud".into()));
+    let retry = events.last().unwrap().retry_millis.expect("a time to come back");
+    assert!((30_001..=60_000).contains(&retry), "{retry}");
+}
+
+#[test]
 fn without_the_switch_nobody_listens_so() {
     let (mut relay, now) = start();
     let id = open(&mut relay, now).unwrap();

@@ -187,7 +187,6 @@ impl Channels {
     }
 
     /// Appends a message of none of its members to one slot, in its form, unless nobody is to get it.
-    #[inline(never)] // or `publish` would make a call of `append`
     fn append_alone(&mut self, channel: ChannelId, kind: Kind, payload: &[u8]) -> bool {
         if self.slots[channel as usize].open() == 0 {
             return false;
@@ -204,7 +203,7 @@ impl Channels {
 
     /// Appends an encoded message, which comes in two parts, to one slot, except for its sender, and notes that there is
     /// news. Says which slot is its twin.
-    #[inline(always)] // once for each message that is relayed; hence no `edit`
+    #[inline(never)] // one piece for all who call it, with all of the backlog in it; hence no `edit`
     fn append(
         &mut self,
         channel: ChannelId,

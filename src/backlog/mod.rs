@@ -81,7 +81,6 @@ impl Backlog {
 
     /// Appends one message, encoded, in two parts. `sender` is the cursor of the reader that does not get it, if there is
     /// one.
-    #[inline(always)] // once for each message that is relayed
     pub(crate) fn append(&mut self, header: &[u8], payload: &[u8], sender: Option<&mut Cursor>) {
         let sender_at_end = sender.as_ref().is_some_and(|cursor| cursor.pos == self.end);
         let newcomers = self.readers_at_end - usize::from(sender_at_end);

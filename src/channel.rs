@@ -59,6 +59,8 @@ pub(crate) struct Channels {
     unsettled: Vec<ChannelId>,
     /// Memory of all backlogs.
     allocated: usize,
+    /// Bytes of all events that were encoded; begins anew when the last channel has gone.
+    encoded: usize,
 }
 
 impl Channels {
@@ -69,6 +71,7 @@ impl Channels {
             stirred: Vec::new(),
             unsettled: Vec::new(),
             allocated: 0,
+            encoded: 0,
         }
     }
 
@@ -193,6 +196,7 @@ impl Channels {
         }
         let header = Header::new(kind, payload.len());
         let event = (self.form(channel) == Form::Events).then(|| event_stream::event(kind, payload));
+        self.encoded = self.encoded.wrapping_add(event.as_ref().map_or(0, Vec::len));
         let (header, payload) = match &event {
             Some(event) => (&[][..], &event[..]),
             None => (header.as_bytes(), payload),
@@ -272,6 +276,11 @@ impl Channels {
     /// Paths that are read.
     pub(crate) fn len(&self) -> usize {
         self.by_path.len()
+    }
+
+    /// Bytes of all events that were encoded since there are channels.
+    pub(crate) fn encoded(&self) -> usize {
+        self.encoded
     }
 
     /// Memory of all backlogs together.

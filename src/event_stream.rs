@@ -33,6 +33,11 @@ pub(crate) const COMMENT: &[u8] = b":\n\n";
 /// By how much the lines of a text may be longer than twice the text.
 const LINES_SLACK: usize = 1 << 10;
 
+/// Bytes of the event of a message of this length at most.
+pub(crate) fn most(message: usize) -> usize {
+    message.saturating_mul(2).saturating_add(LINES_SLACK)
+}
+
 /// What stands around each line.
 const LINE: &[u8] = b"data: ";
 

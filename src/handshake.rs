@@ -217,7 +217,7 @@ fn judge<'h>(
     if is_followed {
         return Err(AFTER_HEAD);
     }
-    if offer.event_stream && !fields.has(Name::Upgrade) && accepts_events(&fields) {
+    if offer.event_stream && !fields.lists(Name::Upgrade, "websocket") && accepts_events(&fields) {
         let path = path::channel(line.target)?;
         return Ok((Wish::Listen(begin_events(offer.peer), path::tag(line.target)), path));
     }

@@ -3,6 +3,7 @@
 //! Plain numbers that the configuration fills in and that the simulation makes absurdly small. What happens at each
 //! limit is said where it stands.
 
+use crate::event_stream;
 use std::time::Duration;
 
 /// What becomes of a peer whose socket refuses bytes for too long or for too much.
@@ -152,6 +153,16 @@ impl Limits {
     /// Addresses that are remembered at the same time, at most.
     pub fn most_addresses(&self) -> usize {
         if self.limits_addresses() { self.max_connections + REFUSAL_SLOTS + IDLE_ADDRESSES } else { 0 }
+    }
+
+    /// Bytes of one message in the form that makes the most of it.
+    pub fn longest_form(&self) -> usize {
+        if self.event_stream { event_stream::most(self.max_message) } else { self.max_message }
+    }
+
+    /// Bytes that one message adds to the backlogs at most, in all forms together.
+    pub fn most_per_message(&self) -> usize {
+        if self.event_stream { self.max_message + self.longest_form() } else { self.max_message }
     }
 
     /// Whether anything is counted by address.

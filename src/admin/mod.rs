@@ -59,6 +59,11 @@ use request::{Asked, NOBODY};
 use tally::Refused;
 use visitor::{Stage, Visitor};
 
+/// Answers that are kept or on their way, at most.
+pub const MOST_ANSWERS: u64 = (MAX_VISITORS + question::KEPT) as u64;
+/// Rows of one answer, at most.
+pub const MOST_ROWS: u64 = query::MOST_PEERS as u64;
+
 /// Visitors at a time. Beyond it a connection is dropped.
 pub const MAX_VISITORS: usize = 16;
 /// From accept to the end of the connection. Then it is cut.

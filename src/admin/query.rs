@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Peers in an answer: at most, and if nobody says how many.
-const MOST_PEERS: usize = 1000;
+pub(super) const MOST_PEERS: usize = 1000;
 const USUAL_PEERS: usize = 100;
 /// Bytes of a word for a peer that is sent away: a close frame holds 123.
 const MOST_REASON: usize = 100;

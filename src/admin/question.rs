@@ -16,8 +16,10 @@ use std::{
 const FRESH: Duration = Duration::from_secs(1);
 /// From one thing that is found out to the next. With ten thousand peers one takes some milliseconds.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Longer after a longer answer, once more for each so many bytes: they cost half a millisecond to write.
+const PAUSE_BYTES: usize = 8 << 10;
 /// So many answers are kept. A console asks for four.
-const KEPT: usize = 8;
+pub(super) const KEPT: usize = 8;
 
 /// What is costly to find out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +74,8 @@ impl Question {
 pub(super) struct Findings {
     /// The newest first.
     found: VecDeque<Finding>,
-    /// When something was found out last.
-    last: Option<Instant>,
+    /// When something new is found out at the earliest.
+    opens_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl Findings {
             return None;
         }
         let answer: Arc<str> = house.find_out(question, desk).into();
-        self.last = Some(now);
+        self.opens_at = Some(now + PAUSE * (1 + answer.len() / PAUSE_BYTES) as u32);
         self.found.truncate(KEPT - 1);
         self.found.push_front(Finding { at: now, question: question.clone(), answer: Arc::clone(&answer) });
         Some(answer)
@@ -108,7 +110,7 @@ impl Findings {
 
     /// When something new is found out at the earliest.
     pub(super) fn opens_at(&self) -> Option<Instant> {
-        self.last.map(|last| last + PAUSE)
+        self.opens_at
     }
 
     /// Gives back what is too old to be told.

@@ -141,9 +141,20 @@ fn check_host(fields: &Fields<'_>, is_old: bool) -> Result<(), Denial> {
     }
 }
 
+/// A page of another site may lead here, and may show nothing of what is here: browsers say so of each request that bears no
+/// `Origin`, be it only for a picture. Who says nothing is no browser, or an old one.
+fn is_foreign(fields: &Fields<'_>) -> bool {
+    let is = |name, value: &[u8]| fields.others(name).any(|said| said.eq_ignore_ascii_case(value));
+    let from_elsewhere = is("sec-fetch-site", b"cross-site") || is("sec-fetch-site", b"same-site");
+    from_elsewhere && !is("sec-fetch-mode", b"navigate")
+}
+
 /// A page may ask that came from where it asks. Not even then under a name, whatever the entrance: behind a proxy that
 /// passes the `Host` on, a page under a rebound name looks the same.
 fn check_origin(fields: &Fields<'_>) -> Result<(), Denial> {
+    if is_foreign(fields) {
+        return Err(ORIGIN);
+    }
     if !fields.has(Name::Origin) {
         return Ok(());
     }

@@ -194,3 +194,21 @@ fn a_peer_is_sent_away_by_its_name_and_in_no_other_way() {
     assert_eq!(allowed("GET /api/peers/12.3"), "Allow: DELETE\r\n");
     assert_eq!(allowed("DELETE /api/peers"), "Allow: GET, HEAD\r\n");
 }
+
+#[test]
+fn what_a_foreign_page_shows_of_here_is_refused_and_what_it_leads_to_is_not() {
+    let table = [
+        ("cross-site", "no-cors", 403),
+        ("Same-Site", "cors", 403),
+        ("cross-site", "navigate", 200),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ];
+    assert!(!table.is_empty());
+    for (site, mode, wanted) in table {
+        let request = format!(
+            "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: {site}\r\nSec-Fetch-Mode: {mode}\r\n\r\n"
+        );
+        assert_eq!(status(&request, Entrance::Tcp), wanted, "{site}, {mode}");
+    }
+}

@@ -6,6 +6,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Config, Listen, Machine, rules};
+use crate::admin::{MOST_ANSWERS, MOST_ROWS};
 
 /// One open peer at worst: slot, wheel entry and what decodes its frames, 3 KiB; and a control buffer full of answers
 /// that the peer does not read, which has doubled to 16 KiB.
@@ -16,6 +17,9 @@ const PER_HANDSHAKE: u64 = 8 << 10;
 
 /// What is remembered of one address: two entries of ordered maps, whose nodes may be half empty.
 const PER_ADDRESS: u64 = 512;
+
+/// One peer in an answer to an operator, its path being of the longest.
+const PER_ROW: u64 = 1 << 10;
 
 /// The kernel's own bookkeeping of a socket.
 const PER_SOCKET: u64 = 4 << 10;
@@ -33,6 +37,7 @@ pub struct Examination {
     inflight_read: u64,
     backlog: u64,
     addresses: u64,
+    answers: u64,
     kernel: u64,
     /// How long a shutdown may take.
     stop: Duration,
@@ -58,6 +63,11 @@ impl Examination {
             inflight_read: limits.max_inflight_read as u64,
             backlog: limits.max_backlog as u64,
             addresses: limits.most_addresses() as u64 * PER_ADDRESS,
+            answers: if config.admin.is_empty() {
+                0
+            } else {
+                connections.min(MOST_ROWS) * MOST_ANSWERS * PER_ROW
+            },
             kernel: connections * (PER_SOCKET + buffers),
             stop: limits.stop_time(),
             machine,
@@ -71,7 +81,7 @@ impl Examination {
 
     /// Bytes that the program itself takes at worst.
     pub fn own_bytes(&self) -> u64 {
-        self.peers + self.inflight_read + self.handshakes + self.backlog + self.addresses
+        self.peers + self.inflight_read + self.handshakes + self.backlog + self.addresses + self.answers
     }
 
     /// Bytes that the kernel takes for the program's sockets at worst.
@@ -134,6 +144,11 @@ impl fmt::Display for Examination {
         writeln!(f, "  begun messages {inflight_read}, max_inflight_read")?;
         writeln!(f, "  backlogs       {backlog}, max_backlog")?;
         writeln!(f, "  addresses      {addresses}, 512 B each")?;
+        writeln!(
+            f,
+            "  answers        {}, to operators: {MOST_ANSWERS} of at most {MOST_ROWS} rows",
+            about(self.answers)
+        )?;
         writeln!(f, "kernel's memory  {} at worst:", about(self.kernel))?;
         writeln!(f, "  sockets        4 KiB + 2 x send_buffer + 2 x receive_buffer each")?;
         writeln!(f, "both             {}", about(self.own_bytes() + self.kernel))?;
@@ -170,7 +185,12 @@ mod tests {
         let examination = Examination::new(&Config::default(), Machine::default());
         assert_eq!(
             examination.own_bytes(),
-            10_000 * 19_456 + (128 << 20) + 1024 * 8192 + (256 << 20) + (10_000 + 64 + 16_384) * 512
+            10_000 * 19_456
+                + (128 << 20)
+                + 1024 * 8192
+                + (256 << 20)
+                + (10_000 + 64 + 16_384) * 512
+                + 24 * 1000 * 1024
         );
         assert_eq!(examination.kernel_bytes(), 10_000 * (4096 + 4 * 65_536));
         assert_eq!(examination.warnings(), Vec::<String>::new());

@@ -205,8 +205,12 @@ fn relations(raw: &RawConfig) -> [Relation; 7] {
         at_least(
             ["max_lag", "max_message"],
             limits.max_lag,
-            limits.max_message.saturating_mul(2),
-            "2 x max_message",
+            limits.longest_form().saturating_mul(2),
+            if limits.event_stream {
+                "4 x max_message + 2 KiB (an event is twice as long)"
+            } else {
+                "2 x max_message"
+            },
             "Raise max_lag or lower max_message: a peer may not be slow after one message",
         ),
         at_least(

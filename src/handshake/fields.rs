@@ -116,7 +116,7 @@ impl<'h> Fields<'h> {
     }
 
     /// The values of all lines called `name`, which has no place of its own: found by a walk over all.
-    pub(super) fn others<'n>(&self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
+    pub(crate) fn others<'n>(&self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
         let is_called = move |header: &&'h Header<'h>| header.name.eq_ignore_ascii_case(name);
         self.headers.iter().filter(is_called).map(|header| header.value)
     }

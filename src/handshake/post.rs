@@ -120,5 +120,7 @@ fn charset(parameter: &[u8]) -> Option<&[u8]> {
 
 fn is_utf8(charset: &[u8]) -> bool {
     let bare = charset.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(charset);
-    bare.eq_ignore_ascii_case(b"utf-8") || bare.eq_ignore_ascii_case(b"us-ascii")
+    bare.eq_ignore_ascii_case(b"utf-8")
+        || bare.eq_ignore_ascii_case(b"utf8")
+        || bare.eq_ignore_ascii_case(b"us-ascii")
 }

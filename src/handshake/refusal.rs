@@ -195,7 +195,7 @@ impl Refusal {
             Self::Expectation => "Nothing but 100-continue can be expected here.",
             Self::BodyTimeout => "The message did not come in time: send it right behind the request.",
             Self::Busy => {
-                "The receivers have not yet been sent what was published before: try again in a moment."
+                "What was published before is still on its way, or memory is short: try again in a moment."
             }
         };
         format!("{line}\n")

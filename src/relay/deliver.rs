@@ -9,7 +9,7 @@ use crate::{
     counters::Disconnect,
     handshake::Refusal,
     id::PeerId,
-    limits::{Limits, OnSlow},
+    limits::OnSlow,
     news::Event,
     peer::{Peer, Reading, Stage},
     slices::{SLICES_FEW, SLICES_MAX, Slices},
@@ -287,8 +287,8 @@ impl<L> Relay<L> {
     /// What of the backlogs' budget is for the rests of frames that those who are cut off have begun to get: an eighth,
     /// and one message at least. The block that holds such a rest is often not free before others are cut off too.
     pub(super) fn share_for_rests(&self) -> usize {
-        let Limits { max_backlog, max_message, .. } = self.limits;
-        (max_backlog / 8).max(max_message).min(max_backlog / 2)
+        let max_backlog = self.limits.max_backlog;
+        (max_backlog / 8).max(self.limits.most_per_message()).min(max_backlog / 2)
     }
 
     /// Whether the backlogs have spent all the rest of their budget.

@@ -42,7 +42,10 @@ impl<L> Relay<L> {
                 return;
             }
             let Some(id) = self.unread.pop_front() else { return };
+            let before = self.channels.encoded();
             self.visit(id, now, wire, &mut spent);
+            // To write a message in another form is more work than to read it.
+            spent.bytes += self.channels.encoded().saturating_sub(before);
         }
     }
 

@@ -100,7 +100,7 @@ fn a_check_of_the_defaults_and_of_the_example_says_what_they_take() {
             "admin            127.0.0.1:9311\n",
             "connections      10000\n",
             "descriptors      10100 needed, ",
-            "own memory       590.5 MiB at worst:\n",
+            "own memory       613.9 MiB at worst:\n",
             "kernel's memory  2.5 GiB at worst:\n",
             "both             3.1 GiB\n",
         ] {

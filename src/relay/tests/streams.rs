@@ -323,6 +323,35 @@ fn at_shutdown_a_listener_is_told_when_to_come_back() {
     assert_eq!(relay.counters().disconnected(Disconnect::Shutdown), 2);
 }
 
+/// Law 9: what one turn brings in both forms stays within the budget, with limits that only just fit together.
+#[test]
+fn both_forms_of_what_comes_in_one_turn_stay_within_the_budget() {
+    let message = 60 << 10;
+    let mut limits = Limits { max_message: message, ..streaming() };
+    limits.max_lag = 2 * limits.longest_form();
+    limits.max_backlog = 2 * limits.max_lag;
+    (limits.soft_lag, limits.hold) = (limits.max_lag, limits.max_lag / 2);
+    let max_backlog = limits.max_backlog;
+    let (mut relay, now) = start_with(limits);
+    let senders = [0, 1, 2, 3, 4, 5].map(|n| {
+        let path = format!("/room{n}");
+        join_at(&mut relay, &path, now);
+        listen_at(&mut relay, &path, now);
+        join_at(&mut relay, &path, now)
+    });
+    senders.into_iter().for_each(|sender| say(&mut relay, sender, &big(message)));
+    let mut ends = Ends::default();
+    relay.hear(now, &mut ends);
+    assert!(relay.backlog_bytes() <= max_backlog, "{} of {max_backlog}", relay.backlog_bytes());
+    assert!(relay.backlog_bytes() > max_backlog / 2 && relay.counters().deferred > 0, "not all were read");
+    settle(&mut relay, now);
+    assert_eq!(
+        (relay.counters().deliveries, relay.counters().disconnects_total()),
+        (12, 0),
+        "nothing is lost"
+    );
+}
+
 #[test]
 fn a_listener_that_is_sent_away_stays_away_for_a_while() {
     let (mut relay, now) = start_with(streaming());

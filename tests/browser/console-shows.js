@@ -167,7 +167,7 @@ async function marksAreWhole({ browser, relay }) {
     const { Plots } = await import('./console-plots.js');
     const plots = new Plots(document.body.appendChild(document.createElement('div')));
     const status = await (await fetch('api/status')).json();
-    for (const turns of [1, 2]) plots.add({ ...status, peers: 5, handshaking: 0, totals: { ...status.totals, turns } });
+    for (const turns of [1, 2]) plots.add({ ...status, peers: 7, handshaking: 0, totals: { ...status.totals, turns } });
     await new Promise((resolve) => { setTimeout(resolve, 100); });
     return plots.drawings[0].uplot.axes[1]._splits;
   });

@@ -8,6 +8,7 @@ const { RawPeer } = require('./raw-peer.js');
 const MANY = 400;
 const BURST = 20;
 const LISTENERS = 3;
+const CHANNELS = 40;
 const MOST_LINES = 200;
 const MOST_POINTS = 320;
 const LOAD = Buffer.alloc(30_000, 'x');
@@ -159,6 +160,46 @@ async function staysBounded({ browser, relay }) {
   return problems;
 }
 
+// Connections come in whole ones.
+async function marksAreWhole({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  const marks = await tab.evaluate(async () => {
+    const { Plots } = await import('./console-plots.js');
+    const plots = new Plots(document.body.appendChild(document.createElement('div')));
+    const status = await (await fetch('api/status')).json();
+    for (const turns of [1, 2]) plots.add({ ...status, peers: 7, handshaking: 0, totals: { ...status.totals, turns } });
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+    return plots.drawings[0].uplot.axes[1]._splits;
+  });
+  return marks.length > 1 && marks.every(Number.isInteger) ? [] : [`marks at ${marks}`];
+}
+
+// However many channels there are, what stands below them is not far.
+async function channelsScroll({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  await Promise.all(Array.from({ length: CHANNELS }, (_, at) => RawPeer.open(relay.port, `/many/${at}`)));
+  await tab.untilRows('channel-table', CHANNELS);
+  const [box, table] = await tab.evaluate(() => {
+    const shown = document.getElementById('channel-table');
+    return [shown.parentElement.clientHeight, shown.clientHeight];
+  });
+  return box > 0 && box < table / 2 ? [] : [`a table of ${table} in a box of ${box}`];
+}
+
+// Another process counts its entries from the beginning again.
+async function logIsThisProcess({ browser, relay }) {
+  const tab = await ConsoleTab.open(browser, relay.desk('/'));
+  const shown = await tab.evaluate(async () => {
+    const { Ends } = await import('./console-tables.js');
+    const told = ['before', 'after'].map((reason, at) => ({ entries: [{ seq: 7, at_ms: at, event: 'refused', reason }] }));
+    const ends = new Ends(async () => told.shift());
+    await ends.show();
+    await ends.show();
+    return [...ends.table.rows.values()].map(({ item }) => item.reason);
+  });
+  return differ('the log', shown, ['after']);
+}
+
 module.exports = {
   checks: {
     'what is plotted is what was sent': plotsShow,
@@ -166,5 +207,8 @@ module.exports = {
     'markup is text': markupIsText,
     'what must never happen is forbidden, and would be seen': noticesOffences,
     'lines and points are bounded': staysBounded,
+    'the marks of connections are whole': marksAreWhole,
+    'many channels scroll': channelsScroll,
+    'the log is that of the process that runs': logIsThisProcess,
   },
 };

@@ -4,6 +4,7 @@
 const http = require('node:http');
 const { differ } = require('./checks.js');
 const { ConsoleTab, askDesk, sleep } = require('./console-tab.js');
+const { RawPeer } = require('./raw-peer.js');
 
 const FILE = Buffer.from(Array.from({ length: 300 }, (_, at) => (at * 7) & 0xff));
 const LIMIT_BYTES = 60 * 1024;
@@ -109,6 +110,9 @@ async function codeRuns({ browser, relay }) {
   await own[0].fill('line', 'from a page of my own');
   await own[0].press('Enter');
   await own[1].untilText('heard', 'from a page of my own');
+  const other = await RawPeer.open(relay.port, '/own/page');
+  await other.send(Buffer.alloc(5));
+  await own[1].untilText('heard', '5 bytes');
   server.close();
   const lines = code.trimEnd().split('\n').length;
   // No page of ours: nothing in it records violations.

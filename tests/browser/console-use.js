@@ -63,6 +63,7 @@ async function keyboardAlone({ browser, relay }) {
   await tab.press('Enter');
   await tab.untilText('lines', '1008 enough');
   await tab.untilText('disconnects', 'operator 1');
+  await tab.untilText('dismissed', `${id} is dismissed.`);
   return differ('kept at first', kept.total, 2);
 }
 
@@ -103,6 +104,7 @@ async function fitsAPhone({ browser, relay }) {
   const long = `/${'w'.repeat(254)}`;
   const peers = [await RawPeer.open(relay.port, long), await RawPeer.open(relay.port, '/phone')];
   await tab.join('/phone');
+  const tops = await tab.evaluate(() => ['try', 'plots'].map((id) => document.getElementById(id).getBoundingClientRect().top));
   await peers[1].send('m'.repeat(3_000));
   await peers[1].send(Buffer.alloc(500, 7));
   await tab.until('both messages', () => document.querySelectorAll('#lines > li.heard').length === 2);
@@ -112,6 +114,7 @@ async function fitsAPhone({ browser, relay }) {
   const problems = differ('to the side', await tab.evaluate(beyond), { page: 0, out: [] });
   await tab.evaluate(() => document.querySelector('#peer-table tbody button').click());
   problems.push(...differ('with the dialog', await tab.evaluate(beyond), { page: 0, out: [] }));
+  if (tops[0] > tops[1]) problems.push(`*try it* is below the plots: ${tops}`);
   return [...differ('the width', width, 360), ...problems];
 }
 

@@ -1,4 +1,4 @@
-// Elements and words of the console: how anything gets onto the page, and how numbers are said.
+// Elements and words of the console: how anything gets onto the page, how numbers are said, and what the browser keeps.
 //
 // Promises that what a peer sent never becomes markup: text goes in as text nodes, and nothing here reads HTML. A table
 // keeps the elements of its rows while it changes, so that focus and selection stay where they are.
@@ -96,6 +96,28 @@ export class Table {
       line.classList.toggle('chosen', is(item));
       for (const button of holders) button?.setAttribute('aria-pressed', String(is(item)));
     }
+  }
+}
+
+// --- what is kept ----------------------------------------------------------------------------------------------------
+
+// What `keep` kept under this name, or null. Some browsers keep nothing for a page: then it lasts as long as the page.
+export function kept(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+// With null: no longer.
+export function keep(name, value) {
+  if (kept(name) === value) return;
+  try {
+    if (value === null) localStorage.removeItem(name);
+    else localStorage.setItem(name, value);
+  } catch {
+    // See above.
   }
 }
 

@@ -15,14 +15,16 @@ const MOST_POINTS = 320;
 const GAP_SECS = 5;
 const HEIGHT = 132;
 const POWERS = Array.from({ length: 40 }, (_, at) => 2 ** at);
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((ten) => [ten, 2 * ten, 5 * ten]);
 
-// A line without `drawn` is told as a number only. `floor`: the scale ends no lower. `powers`: marks at powers of two.
+// A line without `drawn` is told as a number only. `floor`: the scale ends no lower. `steps`: from one mark to the next.
 const PLOTS = [
   {
     name: 'connections',
     title: 'Connections',
     say: count,
     floor: 4,
+    steps: WHOLE,
     lines: [{ name: 'connected', drawn: true }, { name: 'channels', drawn: true }],
   },
   {
@@ -37,7 +39,7 @@ const PLOTS = [
     title: 'Lag',
     say: bytes,
     floor: 1024,
-    powers: true,
+    steps: POWERS,
     lines: [{ name: 'furthest behind', drawn: true }, { name: 'peers behind', say: count }],
   },
   {
@@ -186,7 +188,8 @@ class Drawing {
     return {
       width: this.canvas.clientWidth || 300,
       height: HEIGHT,
-      padding: [8, 6, 0, 0],
+      // To the right, room for half of the last time.
+      padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: 'console', setSeries: false }, y: false, drag: { x: false, y: false } },
       hooks: { setCursor: [({ cursor }) => this.tell(cursor.idx)] },
@@ -208,7 +211,7 @@ class Drawing {
           size: 58,
           space: 30,
           values: (_, all) => all.map(plot.say),
-          ...(plot.powers ? { incrs: POWERS } : {}),
+          ...(plot.steps ? { incrs: plot.steps } : {}),
         },
       ],
     };

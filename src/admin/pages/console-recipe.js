@@ -24,7 +24,7 @@ const page = (url, options) => `<!doctype html>
   const show = (text) => { heard.appendChild(document.createElement("li")).textContent = text; };
 
   room.addEventListener("state", (event) => { state.textContent = event.detail.state; });
-  room.addEventListener("message", (event) => show(event.data));
+  room.addEventListener("message", ({ data }) => show(typeof data === "string" ? data : data.byteLength + " bytes"));
   line.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !room.send(line.value)) return;
     show("I: " + line.value);

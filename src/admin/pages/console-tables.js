@@ -33,8 +33,8 @@ export class Channels {
     const { channels, total } = await this.ask('api/channels');
     this.table.show(channels);
     this.table.mark(({ path }) => path === this.chosen);
-    const rest = total > channels.length ? `The ${count(channels.length)} slowest of ${count(total)}. ` : '';
-    const words = `${rest}The slowest first; a channel's name shows its peers.`;
+    const which = total > channels.length ? `The ${count(channels.length)} slowest of ${count(total)}` : 'The slowest first';
+    const words = `${which}; a channel's name shows its peers.`;
     setText(byId('channels-note'), total ? words : 'None: nobody is connected.');
     const paths = channels.map(({ path }) => path);
     if (paths.join('\n') !== this.known) {
@@ -56,6 +56,7 @@ export class Channels {
       return;
     }
     setText(byId('peers-title'), `Peers of ${this.chosen}`);
+    setText(byId('dismissed'), '');
     this.peers.show({ peers: [], total: 0 });
     byId('peers-title').focus();
     await this.showPeers().catch(() => {});
@@ -137,7 +138,7 @@ class Dismissal {
     this.button = byId('peers-title');
     this.dialog.close();
     await this.done().catch(() => {});
-    setText(byId('peers-note'), `${id} is dismissed.`);
+    setText(byId('dismissed'), `${id} is dismissed.`);
   }
 }
 
@@ -175,7 +176,8 @@ export class Ends {
 
   async show() {
     const { entries } = await this.ask('api/log');
-    const newest = entries.length ? entries[0].seq : -1;
+    // Another process counts from the beginning again.
+    const newest = entries.length ? `${entries[0].at_ms} ${entries[0].seq}` : '';
     if (newest === this.newest) return;
     this.newest = newest;
     this.table.show(entries.filter(({ event }) => event in WORDS));

@@ -5,7 +5,7 @@
 // (console-lines.js), the code to copy (console-recipe.js).
 
 import { Wsrelayd } from './wsrelayd.js';
-import { byId, bytes, plural, setText } from './console-dom.js';
+import { byId, bytes, keep, kept, plural, setText } from './console-dom.js';
 import { Lines } from './console-lines.js';
 import { Recipe } from './console-recipe.js';
 
@@ -16,7 +16,6 @@ const MOST_DELAY_MILLIS = 5_000;
 const ID_MILLIS = 1_100;
 const ID_TRIES = 4;
 const COUNTDOWN_MILLIS = 250;
-const RELAY_PORT = 9310;
 
 export class TryPane {
   constructor(ask) {
@@ -34,10 +33,18 @@ export class TryPane {
       event.preventDefault();
       this.say();
     });
+    // While *Send* is disabled the form does not submit itself, and somebody waits for a word.
+    byId('text').addEventListener('keydown', ({ key, isComposing }) => {
+      if (key === 'Enter' && !isComposing && byId('send').disabled) this.say();
+    });
     byId('file').addEventListener('change', () => this.sendFile());
     byId('connect').addEventListener('input', () => this.invite());
-    if (location.hash.length > 1) byId('channel').value = channelInHash();
-    this.joinsSoon = location.hash.length > 1;
+    // Any other hash is a place on this page.
+    this.joinsSoon = /^#(%2F|\/)/i.test(location.hash);
+    if (this.joinsSoon) {
+      byId('channel').value = channelInHash();
+      byId('relay').value = kept('relay') ?? '';
+    }
     this.invite();
   }
 
@@ -49,19 +56,23 @@ export class TryPane {
     if (relay && (field.value === '' || field.value === this.suggested)) {
       this.suggested = suggest(relay.listen);
       field.value = this.suggested;
+      field.placeholder = this.suggested ? '' : 'the address of the proxy in front';
     }
     this.invite();
     if (relay && !relay.heartbeat && !this.room) setText(byId('link-heartbeat'), 'off in the configuration');
-    if (this.joinsSoon && field.value) {
+    if (relay && this.joinsSoon) {
       this.joinsSoon = false;
-      this.join();
+      if (field.value) this.join();
     }
   }
 
-  // The link for a second tab, and the code, follow what is typed.
+  // The link for a second tab, and the code, follow what is typed. An address of one's own is not for the hash, where
+  // a link from elsewhere could name one too.
   invite() {
     const { channel, url } = this.target();
     byId('second').setAttribute('href', `./#${encodeURIComponent(channel)}`);
+    const { value } = byId('relay');
+    keep('relay', value && value !== this.suggested ? value : null);
     this.recipe.show(url, this.facts?.heartbeat ?? null);
   }
 
@@ -87,6 +98,7 @@ export class TryPane {
     }
     this.room = room;
     this.counts = { opens: 0, beats: 0 };
+    this.stood = false;
     setText(byId('link-heartbeat'), heartbeat ? 'none yet' : 'off in the configuration');
     setText(byId('link-returns'), 'not yet: it never left');
     // Events of a connection that was left are not this one's.
@@ -129,13 +141,22 @@ export class TryPane {
   changed({ state, attempt, delayMs, code, reason }) {
     clearInterval(this.countdown);
     if (state === 'waiting') {
-      this.lines.note(`The connection is gone${cause(code, reason)}. Trying again in ${secs(delayMs)}.`);
+      this.lines.note(`${this.loss(attempt, code, reason)} Trying again in ${secs(delayMs)}.`);
+      this.stood = false;
       setText(byId('link-id'), '–');
       this.count(delayMs, attempt);
       return;
     }
     this.tell(state, state === 'connecting' && attempt ? `connecting, attempt ${attempt}` : state);
     if (state === 'closed') this.lines.note(`Closed for good${cause(code, reason)}.`);
+  }
+
+  // A browser tells a page nothing of why it got no connection.
+  loss(attempt, code, reason) {
+    if (this.stood) return `The connection is gone${cause(code, reason)}.`;
+    if (attempt > 1) return `No connection yet${cause('', reason)}.`;
+    const { url } = this.target();
+    return `No connection to ${url}${cause('', reason)}: does the relay answer there? “Refused” tells of requests that reached it.`;
   }
 
   // Seconds until the next attempt, as they pass.
@@ -149,6 +170,7 @@ export class TryPane {
 
   opened(room) {
     this.counts.opens += 1;
+    this.stood = true;
     const returns = this.counts.opens - 1;
     this.lines.note(returns ? 'Connected again.' : `Connected to ${this.target().channel}.`);
     if (returns) setText(byId('link-returns'), plural(returns, 'time'));
@@ -211,11 +233,18 @@ export class TryPane {
   }
 }
 
-// Where the relay is for somebody who reached the desk at this address.
-function suggest(listen) {
-  const tcp = listen.find((place) => !place.startsWith('unix:'));
-  const port = tcp ? tcp.slice(tcp.lastIndexOf(':') + 1) : RELAY_PORT;
-  return location.protocol === 'https:' ? `wss://${location.host}` : `ws://${location.hostname}:${port}`;
+// Where the relay is for somebody who reached the desk at this address: at the door that stands open there, else at
+// the first one; without a door of TCP nobody knows.
+export function suggest(listen, { protocol, host, hostname } = location) {
+  if (protocol === 'https:') return `wss://${host}`;
+  const doors = listen.filter((place) => !/^(unix|systemd):/.test(place)).map((place) => {
+    const at = place.lastIndexOf(':');
+    return { host: place.slice(0, at), port: place.slice(at + 1) };
+  });
+  const here = hostname === 'localhost' ? ['127.0.0.1', '[::1]'] : [hostname];
+  const door = doors.find((each) => [...here, '0.0.0.0', '[::]'].includes(each.host));
+  if (door) return `ws://${hostname}:${door.port}`;
+  return doors.length ? `ws://${doors[0].host}:${doors[0].port}` : '';
 }
 
 function channelInHash() {

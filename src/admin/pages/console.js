@@ -3,7 +3,7 @@
 // Owns the asking: one question at a time, none while nobody looks, and a banner while nobody answers, until somebody
 // does. Everything shown comes from /api; what is sent and heard in *try it* goes to the relay itself.
 
-import { byId, count, setText, span } from './console-dom.js';
+import { byId, count, keep, kept, setText, span } from './console-dom.js';
 import { makePlots } from './console-plots.js';
 import { Channels, Ends } from './console-tables.js';
 import { TryPane } from './console-try.js';
@@ -95,35 +95,18 @@ class Console {
 
 // --- light and dark --------------------------------------------------------------------------------------------------
 
-// Some browsers keep nothing for a page: then the choice lasts as long as the page.
-function keptTheme() {
-  try {
-    return localStorage.getItem('theme');
-  } catch {
-    return null;
-  }
-}
-
-function keepTheme(theme) {
-  try {
-    localStorage.setItem('theme', theme);
-  } catch {
-    // See above.
-  }
-}
-
 function wear(theme) {
   document.documentElement.dataset.theme = theme;
   setText(byId('theme'), `Theme: ${theme}`);
 }
 
-const kept = keptTheme();
-wear(THEMES.includes(kept) ? kept : 'system');
+const worn = kept('theme');
+wear(THEMES.includes(worn) ? worn : 'system');
 const page = new Console();
 byId('theme').addEventListener('click', () => {
   const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
   wear(next);
-  keepTheme(next);
+  keep('theme', next);
   page.plots.redraw();
 });
 

@@ -15,7 +15,7 @@
  * @typedef {object} Heartbeat  the two words as the relay's configuration has them
  * @property {string} request
  * @property {string} reply  never passed on as a message
- * @property {number} [intervalMs]  of quiet until it asks: 25000
+ * @property {number} [intervalMs]  between two questions: 25000
  * @property {number} [timeoutMs]  without a reply, or anything else, until the connection is replaced: 10000
  *
  * @typedef {object} Options

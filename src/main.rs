@@ -249,15 +249,27 @@ mod tests {
     fn the_greeting_is_one_line_with_addresses_one_can_reach() {
         let places: Vec<Place> =
             ["unix:/run/a", "0.0.0.0:9310", "[::1]:80"].map(|text| text.parse().unwrap()).into();
-        let line = greeting(&places, &places[2..]);
-        assert_eq!(line.lines().count(), 1);
-        for words in [
-            "on unix:/run/a, ws://0.0.0.0:9310, ws://[::1]:80, for operators on http://[::1]:80;",
-            "-c ws://127.0.0.1:9310/hello",
-        ] {
-            assert!(line.contains(words), "{line}");
+        let [unix, anywhere, six] = [0, 1, 2].map(|at| &places[at..=at]);
+        let table = [
+            (
+                greeting(unix, six, unix),
+                " listens on unix:/run/a, for operators on http://[::1]:80; to try it, open http://[::1]:80/ in two tabs of a browser",
+            ),
+            (
+                greeting(&places, &[], anywhere),
+                " listens on unix:/run/a, ws://0.0.0.0:9310, ws://[::1]:80; to try it, run `npx wscat -c ws://127.0.0.1:9310/hello` in two terminals and type in one of them",
+            ),
+            (
+                greeting(anywhere, unix, anywhere),
+                "ws://0.0.0.0:9310, for operators on unix:/run/a; to try it, run `npx wscat -c ws://127.0.0.1:9310/hello` in two terminals and type in one of them",
+            ),
+            (greeting(anywhere, six, &[]), " listens on ws://0.0.0.0:9310, for operators on http://[::1]:80"),
+            (greeting(unix, &[], unix), " listens on unix:/run/a"),
+        ];
+        assert!(!table.is_empty());
+        for (line, end) in table {
+            assert!(line.ends_with(end) && line.lines().count() == 1, "{line}");
         }
-        assert!(greeting(&places[..1], &[]).ends_with(" listens on unix:/run/a"));
     }
 
     #[test]

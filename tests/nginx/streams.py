@@ -71,6 +71,19 @@ def streams(binary, tally):
             behind.relay.stop()
             tally.check(f"{over}: at shutdown it is told when to come back", last_words(stream))
             tally.check(f"{over}: nginx has no complaint", behind.nginx.complaints())
+            tally.check(f"{over}: while the relay is away, an EventSource is kept trying and others are told", away(behind.port))
+
+
+def away(port):
+    found = []
+    for accept in ("text/event-stream", "*/*"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECS)
+        connection.request("GET", "/room", headers={"Host": f"ws.example.com:{port}", "Accept": accept})
+        answer = connection.getresponse()
+        found.append((answer.status, answer.getheader("Content-Type"), answer.read()))
+        connection.close()
+    table = [(found[0], (200, "text/event-stream", b"retry: 2000\n\n")), (found[1][0], 502)]
+    return differences(table)
 
 
 def exchange(behind, stream, client):

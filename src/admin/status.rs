@@ -61,7 +61,8 @@ pub fn body<L>(relay: &Relay<L>, of: &Circumstances<'_>) -> String {
         "channels": relay.channels(),
         "lag_bytes": lag_bytes,
         "lagging_peers": lagging_peers,
-        "peak_lag_bytes": counters.peak_lag,
+        // What came in this turn is weighed at its end.
+        "peak_lag_bytes": counters.peak_lag.max(lag_bytes),
         "backlog_bytes": relay.backlog_bytes(),
         "max_backlog_bytes": limits.max_backlog,
         "inflight_bytes": relay.inflight_bytes(),

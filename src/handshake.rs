@@ -31,6 +31,7 @@ use tungstenite::handshake::derive_accept_key;
 
 pub(crate) use self::{
     fields::{Fields, Name},
+    path::tag_of,
     post::{CONTINUE, accepted},
     proxy_line::ProxyLine,
 };

@@ -88,7 +88,7 @@ fn form(form: Form) -> &'static str {
 }
 
 /// In tenths.
-pub(super) fn secs(time: Duration) -> f64 {
+pub(crate) fn secs(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }
 

@@ -8,6 +8,7 @@ use super::{
     request::{Denial, denial},
     tally::Refused,
 };
+use crate::handshake::tag_of;
 
 /// Peers in an answer: at most, and if nobody says how many.
 pub(super) const MOST_PEERS: usize = 1000;
@@ -35,7 +36,7 @@ pub(super) fn search(query: &[u8]) -> Result<Search, Denial> {
     let most = value(query, b"limit=").map_err(|()| LIMIT)?;
     Ok(Search {
         channel: channel.map(String::into_boxed_str),
-        tag: tag.map(|tag| hex(&tag).ok_or(TAG)).transpose()?,
+        tag: tag.map(|tag| tag_of(tag.as_bytes()).ok_or(TAG)).transpose()?,
         most: most.map_or(Ok(USUAL_PEERS), |most| number(&most).ok_or(LIMIT))?,
     })
 }
@@ -73,11 +74,6 @@ fn decoded(value: &[u8]) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-fn hex(tag: &str) -> Option<u64> {
-    let is_hex = (1..=16).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex { u64::from_str_radix(tag, 16).ok() } else { None }
 }
 
 fn number(text: &str) -> Option<usize> {

@@ -98,14 +98,8 @@ impl Head {
         Cow::Owned(kept)
     }
 
-    /// Doubling would go beyond the limit in the end.
     fn keep(&mut self, bytes: &[u8]) {
-        let (len, room) = (self.bytes.len(), self.bytes.capacity());
-        if bytes.len() > room - len {
-            let wanted = (2 * room).max(len + bytes.len()).min(MAX_HEAD);
-            self.bytes.reserve_exact(wanted - len);
-        }
-        self.bytes.extend_from_slice(bytes);
+        append_within(&mut self.bytes, bytes, MAX_HEAD);
     }
 
     /// Gives the memory back and refuses every further byte.
@@ -276,6 +270,16 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 
 fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Appends to what will never hold more than `most`: memory grows by doubling, which would go beyond that in the end.
+pub(crate) fn append_within(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    let (len, room) = (kept.len(), kept.capacity());
+    if bytes.len() > room - len {
+        let wanted = (2 * room).max(len + bytes.len()).min(most);
+        kept.reserve_exact(wanted - len);
+    }
+    kept.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

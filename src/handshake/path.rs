@@ -34,6 +34,11 @@ pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
 pub(super) fn tag(target: &[u8]) -> Option<u64> {
     let query = target.iter().position(|&b| b == b'?').map(|at| &target[at + 1..])?;
     let digits = query.split(|&b| b == b'&').find_map(|part| part.strip_prefix(b"wsrelayd-tag="))?;
+    tag_of(digits)
+}
+
+/// The tag that these bytes are: 1 to 16 hex digits, and nothing else.
+pub(crate) fn tag_of(digits: &[u8]) -> Option<u64> {
     let is_tag = (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
     let digits = str::from_utf8(digits).ok().filter(|_| is_tag)?;
     u64::from_str_radix(digits, 16).ok()

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::Inflight;
 use crate::{
     frame::Kind,
-    handshake::{Post, Refusal},
+    handshake::{Post, Refusal, head::append_within},
     limits::Limits,
     scanner::Utf8,
 };
@@ -54,7 +54,7 @@ impl Posting {
         if self.kind == Kind::Text && !self.utf8.pass(own, [0; 4]) {
             return Err(NOT_UTF8);
         }
-        self.keep(own);
+        append_within(&mut self.body, own, self.length);
         if self.body.len() < self.length {
             return Ok(None);
         }
@@ -66,16 +66,6 @@ impl Posting {
         }
         let (path, payload) = (std::mem::take(&mut self.path), std::mem::take(&mut self.body));
         Ok(Some(Posted { path, kind: self.kind, payload }))
-    }
-
-    /// Doubling would go beyond what was announced in the end.
-    fn keep(&mut self, bytes: &[u8]) {
-        let (len, room) = (self.body.len(), self.body.capacity());
-        if bytes.len() > room - len {
-            let wanted = (2 * room).max(len + bytes.len()).min(self.length);
-            self.body.reserve_exact(wanted - len);
-        }
-        self.body.extend_from_slice(bytes);
     }
 
     pub(crate) fn since(&self) -> Instant {

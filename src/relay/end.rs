@@ -58,8 +58,7 @@ impl<L> Relay<L> {
         let spread_secs = self.limits.drain.as_secs().clamp(1, RETRY_SPREAD_MAX_SECS) as u32;
         let retry_after_secs = left.as_secs() + u64::from(self.random.up_to(spread_secs));
         let reason = format!("retry-after={retry_after_secs}");
-        let last_words = self.last_words(id, 1012, &reason, Some(1000 * retry_after_secs));
-        self.part(id, Disconnect::Shutdown, last_words, now);
+        self.close_for_a_while(id, Disconnect::Shutdown, 1012, &reason, 1000 * retry_after_secs, now);
     }
 
     /// Answers the request with a refusal, and ends.
@@ -85,21 +84,29 @@ impl<L> Relay<L> {
         self.part(id, why, last_words, now);
     }
 
-    /// What an open peer is told at its end, in the form that it reads.
-    pub(super) fn last_words(
-        &self,
+    /// The same, and who gets an event stream is told when to come back; others have it in the reason, if at all.
+    pub(super) fn close_for_a_while(
+        &mut self,
         id: PeerId,
+        why: Disconnect,
         code: u16,
         reason: &str,
-        retry_millis: Option<u64>,
-    ) -> Vec<u8> {
+        retry_millis: u64,
+        now: Instant,
+    ) {
+        let last_words = self.last_words(id, code, reason, Some(retry_millis));
+        self.part(id, why, last_words, now);
+    }
+
+    /// What an open peer is told at its end, in the form that it reads.
+    fn last_words(&self, id: PeerId, code: u16, reason: &str, retry_millis: Option<u64>) -> Vec<u8> {
         match self.roster.get(id).map(|peer| peer.form) {
             Some(Form::Events) => event_stream::close(code, reason, retry_millis),
             _ => frame::close(code, reason),
         }
     }
 
-    pub(super) fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
+    fn part(&mut self, id: PeerId, why: Disconnect, last_words: Vec<u8>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         if let Some(seat) = &mut peer.seat
             && !canary::sings(Canary::HearsAfterClose)

@@ -113,8 +113,7 @@ impl<L> Relay<L> {
         if is_open {
             // Where a page would be back at once, of its own accord.
             let stay_away_millis = u64::from(STAY_AWAY_MILLIS + self.random.up_to(STAY_AWAY_MILLIS));
-            let last_words = self.last_words(id, DISMISSED, reason, Some(stay_away_millis));
-            self.part(id, Disconnect::Operator, last_words, now);
+            self.close_for_a_while(id, Disconnect::Operator, DISMISSED, reason, stay_away_millis, now);
         }
         is_open
     }
@@ -128,7 +127,7 @@ impl<L> Relay<L> {
             link: &peer.link,
             caller: peer.caller,
             channel: self.channels.path(seat.channel),
-            form: self.channels.form(seat.channel),
+            form: peer.form,
             age: peer.joined_at.map_or(Duration::ZERO, since),
             traffic: peer.traffic,
             lag: self.lag_of(peer),
@@ -147,7 +146,7 @@ impl<L> Relay<L> {
         if matches!(peer.stage, Stage::Open(_)) {
             let lag = self.lag_of(peer);
             row.peers += 1;
-            row.event_streams += usize::from(self.channels.form(seat.channel) == Form::Events);
+            row.event_streams += usize::from(peer.form == Form::Events);
             row.lag_bytes = row.lag_bytes.max(lag);
             row.lagging_peers += usize::from(lag > 0 && !peer.writable);
         }

@@ -12,7 +12,7 @@ use log::{
 use super::{clock, link::Link};
 use crate::{
     address::{self, Caller, Evidence, RealIpHeader},
-    admin::{Chronicle, Entry},
+    admin::{Chronicle, Entry, api},
     id::PeerId,
     news::{Ended, Event},
     relay::Relay,
@@ -81,7 +81,7 @@ fn tell_of(event: &Event, who: &Who) {
 
 fn tell_end(ended: &Ended, who: &Who) {
     let Ended { channel, why, lasted, traffic } = ended;
-    let secs = (lasted.as_secs_f64() * 10.0).round() / 10.0;
+    let secs = api::secs(*lasted);
     let pairs = [
         ("channel", (**channel).into()),
         ("reason", why.label().into()),

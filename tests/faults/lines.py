@@ -130,23 +130,23 @@ def in_time(gone):
     return problems + ([f"one was noticed after {gone[-1]:.1f} s only"] if late else [])
 
 
-def laid(stack):
-    """A line, where there can be one."""
+def laid(stack, binary, config):
+    """A line, and a relay at the near end of it; nothing where there can be none."""
     try:
-        return stack.enter_context(Line())
+        line = stack.enter_context(Line())
     except (OSError, subprocess.SubprocessError) as error:
         print(f"skipped: row 27: no network namespaces: {getattr(error, 'stderr', None) or error}", flush=True)
         return None
+    command = ["ip", "netns", "exec", line.here]
+    return line, stack.enter_context(Daemon(binary, config, listen="10.77.0.1:0", command=command))
 
 
 def dead_line(binary, tally, full):
     """Row 27: peers that the line has swallowed are gone in time, whether something is on its way to them or not."""
     with contextlib.ExitStack() as stack:
-        line = laid(stack)
-        if not line:
+        if not (both := laid(stack, binary, CONFIG)):
             return
-        command = ["ip", "netns", "exec", line.here]
-        relay = stack.enter_context(Daemon(binary, CONFIG, listen="10.77.0.1:0", command=command))
+        line, relay = both
         far, near = (stack.enter_context(Crowd(relay.port, "10.77.0.1", sources=False)) for _ in range(2))
         base = Baseline(relay)
         ends = Ends(line, near, far)
@@ -188,12 +188,10 @@ def begins(stream):
 def dead_streams(binary, tally, full):
     """Row 27, of those who answer nothing: the kernel gives a connection up that acknowledges nothing."""
     with contextlib.ExitStack() as stack:
-        line = laid(stack)
-        if not line:
-            return
-        command = ["ip", "netns", "exec", line.here]
         config = f'{CONFIG}event_stream = true\nstall_timeout = "{TIMEOUT_SECS + INTERVAL_SECS}s"\n'
-        relay = stack.enter_context(Daemon(binary, config, listen="10.77.0.1:0", command=command))
+        if not (both := laid(stack, binary, config)):
+            return
+        line, relay = both
         base = Baseline(relay)
         begun = listeners(stack, line, relay.port)
         problems = [] if begun == COUNT else [f"{begun} of {COUNT} listen"]

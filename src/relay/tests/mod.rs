@@ -123,6 +123,18 @@ fn settle(relay: &mut Relay<Link>, now: Instant) {
     panic!("busy for a thousand turns");
 }
 
+/// One says three words, each longer than `hold`, to three who are served one a turn: the second word waits until all of
+/// them have been offered the first.
+fn say_thrice_and_wait(relay: &mut Relay<Link>, sender: PeerId, word: &[u8], now: Instant) {
+    for turns in 1..=3 {
+        say(relay, sender, word);
+        turn(relay, now);
+        assert_eq!(relay.counters().messages_in, 1, "after {turns} turns one of the three is not served");
+    }
+    settle(relay, now);
+    assert_eq!(relay.counters().messages_in, 3);
+}
+
 /// A connection over a unix socket, to whom no limit per address holds.
 fn open(relay: &mut Relay<Link>, now: Instant) -> Result<PeerId, Link> {
     relay.open(Link::default(), Source::Unix.into(), now)

@@ -26,13 +26,7 @@ fn a_sender_waits_for_those_who_were_not_yet_offered_what_it_said() {
     let (mut relay, now) = start_with(Limits { hold: 100, turn: turn_budget, ..Limits::default() });
     let [sender, first, second, third] = [(); 4].map(|()| join(&mut relay, now));
     let word = masked(0x82, &[7; 120]);
-    for turns in 1..=3 {
-        say(&mut relay, sender, &word);
-        turn(&mut relay, now);
-        assert_eq!(relay.counters().messages_in, 1, "after {turns} turns one of the three is not served");
-    }
-    settle(&mut relay, now);
-    assert_eq!(relay.counters().messages_in, 3);
+    say_thrice_and_wait(&mut relay, sender, &word, now);
     for id in [first, second, third] {
         assert_eq!(heard(&mut relay, id).len(), 3 * 122);
     }

@@ -130,13 +130,7 @@ fn senders_wait_for_the_form_that_lacks_more() {
     let sender = join(&mut relay, now);
     let listeners = [(); 3].map(|()| listen(&mut relay, now));
     let word = masked(0x82, &[7; 120]);
-    for turns in 1..=3 {
-        say(&mut relay, sender, &word);
-        turn(&mut relay, now);
-        assert_eq!(relay.counters().messages_in, 1, "after {turns} turns one of the three is not served");
-    }
-    settle(&mut relay, now);
-    assert_eq!(relay.counters().messages_in, 3);
+    say_thrice_and_wait(&mut relay, sender, &word, now);
     for id in listeners {
         assert_eq!(messages(&heard_events(&mut relay, id)), vec![(false, vec![7; 120]); 3]);
     }

@@ -21,7 +21,7 @@
 //! | 3 | `nginx/` `doctor/` `ask` | what stands in front: its configuration, printed and read; the examination of a machine; other programs, asked |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; what is asked for; tungstenite on a leash |
-//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `event_stream` `control` `slices` `counters` `histogram` `token_bucket` `limits` `news` `wire` `random` `canary` | parts that know nobody |
+//! | 0 | `address` `id` `roster` `wheel` `backlog/` `scanner/` `frame` `event_stream` `control` `slices` `counters` `histogram` `token_bucket` `limits` `meter` `news` `origin` `rules/` `token/` `wire` `random` `canary` | parts that know nobody |
 //!
 //! Floors 0 to 2 name no socket, no file and no clock: they take bytes and an `Instant`, and give bytes and the next
 //! deadline. `wire` is the seam: the server implements it over sockets, `sim/` (tests only) over a simulated network,
@@ -102,13 +102,16 @@ pub mod histogram;
 pub mod id;
 pub mod limits;
 pub mod logging;
+mod meter;
 pub mod news;
 pub mod nginx;
+pub mod origin;
 mod peer;
 pub mod pipe;
 mod random;
 pub mod relay;
 mod roster;
+pub mod rules;
 pub mod scanner;
 pub mod server;
 pub mod signals;
@@ -116,6 +119,7 @@ pub mod signals;
 mod sim;
 mod slices;
 pub mod systemd;
+pub mod token;
 pub mod token_bucket;
 pub mod wheel;
 pub mod wire;

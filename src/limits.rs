@@ -3,7 +3,7 @@
 //! Plain numbers that the configuration fills in and that the simulation makes absurdly small. What happens at each
 //! limit is said where it stands.
 
-use crate::event_stream;
+use crate::{event_stream, origin::Origins, rules::Rules};
 use std::time::Duration;
 
 /// What becomes of a peer whose socket refuses bytes for too long or for too much.
@@ -14,6 +14,40 @@ pub enum OnSlow {
     Disconnect,
     /// Move it on to the newest message; what it missed is counted and logged.
     Skip,
+}
+
+/// Who may do something on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Anyone,
+    /// Whoever brings a token that says so.
+    Token,
+    /// Nobody.
+    Nobody,
+}
+
+/// Which messages a channel takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// Text and binary.
+    #[default]
+    Both,
+    /// Text. Another: 1003 `text-only`; if it is posted: 415.
+    Text,
+    /// Binary. Another: 1003 `binary-only`; if it is posted: 415.
+    Binary,
+}
+
+/// What becomes of a peer that sends more than its rate allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnRate {
+    /// It is not read until it may go on: TCP holds it back, and nothing is lost.
+    #[default]
+    Wait,
+    /// Close it: 1008 `rate`.
+    Disconnect,
 }
 
 /// What a client asks whether anybody is there, where it cannot send pings, and what it is answered: a browser's page
@@ -34,6 +68,36 @@ impl Heartbeat {
 /// The limits of the core. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// What holds on the channels of some paths instead; empty in the limits of a rule. Where there are any, a path that none
+    /// is for gets 404.
+    pub rules: Rules,
+    /// Who may listen. Whoever may not, and may publish, hears nothing; whoever may do neither: 401 or 403.
+    pub subscribe: Access,
+    /// Who may publish. Whoever may not and does: 1008 `publish-not-allowed`; if it is posted: 401 or 403.
+    pub publish: Access,
+    /// From which pages requests are taken that a browser sends. Others: 403.
+    pub origins: Origins,
+    /// The subprotocols of which one is chosen, the first that is offered; if empty: the first that is offered.
+    pub subprotocols: Vec<Box<str>>,
+    /// Whether one of `subprotocols` must be offered. If none is: 400.
+    pub subprotocol_required: bool,
+    /// Which messages are taken.
+    pub kinds: Kinds,
+    /// Peers of one channel; 0: any number. Above it: 503.
+    pub max_peers: usize,
+    /// Messages per second from one peer, on the average; 0: any number. Above it: `on_rate`.
+    pub messages_per_sec: u32,
+    /// Bytes of payload per second from one peer, on the average; 0: any number. Above it: `on_rate`.
+    pub bytes_per_sec: usize,
+    /// Messages per second from all peers of one address (an IPv6 /64) together; 0: any number. Above it: `on_rate`; if one
+    /// is posted: 429. What an address may send it shares among all channels.
+    pub address_messages_per_sec: u32,
+    /// Bytes of payload per second from all peers of one address together; 0: any number. Above it: as above.
+    pub address_bytes_per_sec: usize,
+    /// So many seconds' worth of each rate may come at once.
+    pub rate_burst: Duration,
+    /// What becomes of a peer over its rate.
+    pub on_rate: OnRate,
     /// Whether a sender gets its own messages too.
     pub echo: bool,
     /// Whether a message may be sent by POST. If not: 405.
@@ -110,6 +174,20 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            rules: Rules::default(),
+            subscribe: Access::Anyone,
+            publish: Access::Anyone,
+            origins: Origins::default(),
+            subprotocols: Vec::new(),
+            subprotocol_required: false,
+            kinds: Kinds::Both,
+            max_peers: 0,
+            messages_per_sec: 0,
+            bytes_per_sec: 0,
+            address_messages_per_sec: 0,
+            address_bytes_per_sec: 0,
+            rate_burst: Duration::from_secs(5),
+            on_rate: OnRate::Wait,
             echo: false,
             http_publish: false,
             event_stream: false,

@@ -39,9 +39,11 @@ use crate::{
     id::PeerId,
     limits::{Limits, REFUSAL_SLOTS},
     news::{Event, News},
+    origin::Desk,
     peer::{Inflight, Peer, Reading, Stage},
     random::Random,
     roster::Roster,
+    token::Gate,
     token_bucket::TokenBucket,
     wheel::{Tick, Wheel},
 };
@@ -51,7 +53,7 @@ use due::Due;
 pub use roll::{ChannelRow, PeerRow};
 use std::{
     collections::{BTreeMap, VecDeque},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use visitors::Visitors;
 
@@ -79,6 +81,12 @@ pub struct Relay<L> {
     /// Connections and handshakes by address.
     visitors: Visitors,
     proxies: Proxies,
+    /// What tokens are held against.
+    gate: Gate,
+    /// Whose pages are always taken from.
+    desk: Desk,
+    /// The time of day as of this turn, since 1970.
+    unix: Duration,
     /// What those who asked for it are found by; of nobody else, and of nobody who is gone.
     tags: BTreeMap<PeerId, u64>,
     /// A proxy that names no client was seen, and told of.
@@ -130,6 +138,9 @@ impl<L> Relay<L> {
             handshaking: 0,
             visitors: Visitors::new(now),
             proxies: Proxies::default(),
+            gate: Gate::default(),
+            desk: Desk::default(),
+            unix: Duration::ZERO,
             tags: BTreeMap::new(),
             has_missed_a_client: false,
             inflight: Inflight::default(),
@@ -223,6 +234,21 @@ impl<L> Relay<L> {
         }
     }
 
+    /// From now on tokens are held against this; who is here already keeps what it was granted.
+    pub fn guard(&mut self, gate: Gate) {
+        self.gate = gate;
+    }
+
+    /// From now on the pages of this desk are taken from, whatever the origins that a rule allows.
+    pub fn serve_desk(&mut self, desk: Desk) {
+        self.desk = desk;
+    }
+
+    /// The time of day, since 1970: tokens are good for a time that is told so. To be told in each turn in which anybody may bring one.
+    pub fn tell_time(&mut self, unix: Duration) {
+        self.unix = unix;
+    }
+
     /// hear: the outside has lost the connection (its registration failed, say).
     pub fn lose(&mut self, id: PeerId, now: Instant) {
         self.lost(id, Disconnect::Io, now);
@@ -298,7 +324,7 @@ impl<L> Relay<L> {
     }
 
     /// Counts a turn that took `length`, and `cpu` of processor time.
-    pub fn note_turn(&mut self, length: std::time::Duration, cpu: std::time::Duration) {
+    pub fn note_turn(&mut self, length: Duration, cpu: Duration) {
         self.counters.end_turn(length, cpu);
     }
 

@@ -69,9 +69,7 @@ const BROKEN: &[&str] = &[
     "\u{FEFF}{\"alg\":\"ALG\"}",
     "{\"alg\":\"ALG\\\"}",
     "{\"alg\":\"ALG\",\"x\":NaN}",
-    "{\"alg\":\"ALG\",\"x\":1e999}",
     "{\"alg\":\"ALG\",\"x\":\"\u{1}\"}",
-    "{\"alg\":\"ALG\",\"x\":\"\\ud800\"}",
     "{\"alg\":null}",
     "{\"alg\":true}",
     "{\"alg\":256}",
@@ -123,6 +121,8 @@ const GOOD_HEADERS: &[&str] = &[
     "{\"alg\":\"ALG\",\"iat\":1800000000,\"nested\":{\"a\":[1,{}]}}",
     "{\"alg\":\"ALG\",\"enc\":\"A128GCM\",\"zip\":\"DEF\"}",
     "{\"alg\":\"ALG\",\"Crit\":[\"exp\"]}",
+    "{\"alg\":\"ALG\",\"x\":\"\\ud800\"}",
+    "{\"alg\":\"ALG\",\"x\":1e999}",
 ];
 
 pub fn cases(bench: &Bench) -> Vec<Case> {
@@ -149,7 +149,11 @@ pub fn cases(bench: &Bench) -> Vec<Case> {
 /// Headers that are no text, or more than anybody would look at.
 fn kinds_of_bytes(smith: &Smith, bench: &Bench) -> Vec<Case> {
     let name = smith.algorithm.name();
-    let deep = format!("{{\"alg\":\"{name}\",\"x\":{}1{}}}", "[".repeat(200), "]".repeat(200));
+    let members = |n: usize| (1..n).map(|nth| format!(",\"{nth}\":0")).collect::<String>();
+    let many = |n| format!("{{\"alg\":\"{name}\"{}}}", members(n));
+    let deep = format!("{{\"alg\":\"{name}\",\"x\":{}1{}}}", "[".repeat(2000), "]".repeat(2000));
+    let fine = [many(32), deep]
+        .map(|header| Case::new(format!("{name}: {}", &header[..40]), smith.token(&header, GOOD), bench));
     let table: [(&str, Vec<u8>); 4] = [
         (
             "a byte that is no UTF-8",
@@ -157,7 +161,7 @@ fn kinds_of_bytes(smith: &Smith, bench: &Bench) -> Vec<Case> {
         ),
         ("nothing but zeros", vec![0; 40]),
         ("UTF-16", format!("{{\"alg\":\"{name}\"}}").encode_utf16().flat_map(u16::to_le_bytes).collect()),
-        ("200 levels", deep.into_bytes()),
+        ("33 members", many(33).into_bytes()),
     ];
     let spoilt = |(what, mut header): (&str, Vec<u8>)| {
         header.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xFF);
@@ -165,7 +169,7 @@ fn kinds_of_bytes(smith: &Smith, bench: &Bench) -> Vec<Case> {
         let token = format!("{message}.{}", super::smith::encode(&smith.sign(message.as_bytes())));
         Case::new(format!("{name}: header of {what}"), token, bench).refused(Malformed, 0)
     };
-    table.into_iter().map(spoilt).collect()
+    table.into_iter().map(spoilt).chain(fine).collect()
 }
 
 /// The header names another algorithm than that of the key that signed: the key decides.

@@ -52,6 +52,11 @@ impl Meter {
         (self.paid >= now).then(|| self.paid.checked_add(NANO).unwrap_or(self.paid))
     }
 
+    /// When a new one will do as well.
+    pub(crate) fn full_at(&self, burst: Duration) -> Option<Instant> {
+        self.paid.checked_add(burst)
+    }
+
     /// Whether a new one would do as well.
     pub(crate) fn is_full(&self, burst: Duration, now: Instant) -> bool {
         now.checked_sub(burst).is_some_and(|least| self.paid < least || self.paid == least && self.part == 0)

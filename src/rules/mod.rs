@@ -16,7 +16,7 @@ use crate::limits::Limits;
 pub struct RuleId(u16);
 
 /// Rules at most; each request walks over them.
-pub const MOST_RULES: usize = 1000;
+pub const MOST_RULES: usize = 256;
 
 /// A pattern and what holds on the paths that it matches.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,14 +3,16 @@
 //! Owns the words. What it says is what holds: the path is looked up, and the limits are those, as the relay does and has
 //! them. Leaves to others: reading the configuration.
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{fmt::Write as _, path::Path};
 
 use crate::{
     config::{Config, size, span},
-    handshake::path_fault,
     limits::{Access, Kinds, Limits, OnRate, OnSlow},
     origin::Origins,
-    rules::Pattern,
+    rules::{
+        Pattern,
+        path::{self, PathFault},
+    },
 };
 
 /// What is told of.
@@ -33,8 +35,8 @@ impl Rulebook<'_> {
     /// # Errors
     /// No channel has it, and why.
     pub fn tell(&self, path: &str) -> Result<String, String> {
-        if let Some(why) = path_fault(path) {
-            return Err(format!("{path:?} is the path of no channel, and gets 400 or 414: {why}"));
+        if let Some(why) = fault(path) {
+            return Err(format!("{path:?} can be the path of no channel: {why}"));
         }
         let limits = &self.config.limits;
         let Some(rule) = limits.rule_for(path) else {
@@ -57,7 +59,8 @@ impl Rulebook<'_> {
     pub fn list(&self) -> String {
         let limits = &self.config.limits;
         if limits.rules.is_empty() {
-            let head = format!("No rules ({}): every path is a channel, and on all of them holds", self.source());
+            let head =
+                format!("No rules ({}): every path is a channel, and on all of them holds", self.source());
             return format!("{head}\n\n{}", table(&self.rows(limits)));
         }
         let widest = limits.rules.iter().map(|rule| rule.pattern.to_string().len()).max().unwrap_or_default();
@@ -102,10 +105,7 @@ impl Rulebook<'_> {
             ("its sender", if limits.echo { "gets it too" } else { "does not get it back" }.to_owned()),
             ("heartbeat", heartbeat(limits)),
             ("rate of a peer", rate(limits.messages_per_sec, limits.bytes_per_sec, limits)),
-            (
-                "of an address",
-                rate(limits.address_messages_per_sec, limits.address_bytes_per_sec, limits),
-            ),
+            ("of an address", rate(limits.address_messages_per_sec, limits.address_bytes_per_sec, limits)),
             ("a slow peer", slow(limits)),
         ]);
         rows
@@ -113,10 +113,13 @@ impl Rulebook<'_> {
 
     fn token(&self) -> String {
         let gate = &self.config.gate;
-        let query = gate.query.as_deref().map_or(String::new(), |name| format!(", or in the query as {name}=TOKEN"));
+        let query =
+            gate.query.as_deref().map_or(String::new(), |name| format!(", or in the query as {name}=TOKEN"));
         let keys: Vec<_> = self.config.token_keys.iter().map(AsRef::as_ref).collect();
-        let mut text =
-            format!("as Authorization: Bearer TOKEN, as the subprotocol bearer.TOKEN{query}; signed with {}", keys.join(" or "));
+        let mut text = format!(
+            "as Authorization: Bearer TOKEN, as the subprotocol bearer.TOKEN{query}; signed with {}",
+            keys.join(" or ")
+        );
         let names = |names: &[Box<str>]| names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" or ");
         if !gate.issuers.is_empty() {
             let _ = write!(text, "; issued by {}", names(&gate.issuers));
@@ -126,6 +129,25 @@ impl Rulebook<'_> {
         }
         text + &format!("; clocks may be {} apart", span(gate.leeway))
     }
+}
+
+/// Why no request can have this path, or none gets anywhere with it.
+fn fault(path: &str) -> Option<&'static str> {
+    if !path.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Some("it holds a #, a space or a letter that is not ASCII (400). Escape it: %20 is a space");
+    }
+    if path.contains('?') {
+        return Some("what begins with a ? is a query and belongs to no path. Leave it out");
+    }
+    path::check(path).err().map(|fault| match fault {
+        PathFault::NoSlash => "it does not begin with a slash (400). Leave out scheme and host: /feed",
+        PathFault::DotSegment => "it has a segment . or .. (400)",
+        PathFault::TwoSlashes => "it has two slashes in a row (400)",
+        PathFault::BrokenEscape => "it has a % that does not begin two hex digits (400)",
+        PathFault::HiddenSlash => "it holds %00 or %2F (400)",
+        PathFault::NeedlessEscape => "it escapes a letter, a digit or one of -._~, which needs none (400)",
+        PathFault::TooLong => "it is longer than 255 bytes (414)",
+    })
 }
 
 /// Subjects, and beside them what is said.
@@ -174,7 +196,9 @@ fn subprotocol(limits: &Limits) -> String {
     let names = limits.subprotocols.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
     match (limits.subprotocols.is_empty(), limits.subprotocol_required) {
         (true, _) => "the first one that is offered; none is needed".to_owned(),
-        (false, true) => format!("the first one that is offered of {names}; whoever offers none of them: 400"),
+        (false, true) => {
+            format!("the first one that is offered of {names}; whoever offers none of them: 400")
+        }
         (false, false) => format!("the first one that is offered of {names}; none is needed"),
     }
 }
@@ -198,7 +222,9 @@ fn message(limits: &Limits) -> String {
 
 fn heartbeat(limits: &Limits) -> String {
     match &limits.heartbeat {
-        Some(heartbeat) => format!("{:?} is answered {:?} and not relayed", heartbeat.request, heartbeat.reply),
+        Some(heartbeat) => {
+            format!("{:?} is answered {:?} and not relayed", heartbeat.request, heartbeat.reply)
+        }
         None => "off".to_owned(),
     }
 }

@@ -142,7 +142,11 @@ impl fmt::Display for Examination {
         writeln!(f, "listen           {listen}")?;
         writeln!(f, "admin            {admin}")?;
         writeln!(f, "channels         {}", paths(self.rules))?;
-        writeln!(f, "keys for tokens  {}", if self.keys.is_empty() { "none".to_owned() } else { self.keys.join(", ") })?;
+        writeln!(
+            f,
+            "keys for tokens  {}",
+            if self.keys.is_empty() { "none".to_owned() } else { self.keys.join(", ") }
+        )?;
         writeln!(f, "connections      {}", self.connections)?;
         writeln!(f, "descriptors      {} needed, {granted} granted", self.descriptors)?;
         writeln!(f, "own memory       {} at worst:", about(self.own_bytes()))?;

@@ -77,7 +77,7 @@ fn what_may_not_stand_is_told_in_its_place() {
         ("origins = \"any\"", "origins: expected a list of origins, such as [\"same-host\","),
         (
             "origins = [\"any\", \"anny\"]",
-            "column 19: origins: expected \"same-host\", \"any\", \"null\" or an origin",
+            "column 19: origins: expected an origin with its scheme, such as \"https://example.com\", or \"same-host\", \"any\" or \"null\", not \"anny\"; did",
         ),
         ("origins = [\"anny\"]", "not \"anny\"; did you mean \"any\"?"),
         ("origins = [\"null\", \"null\"]", "column 20: origins: expected each entry once, not \"null\""),
@@ -128,7 +128,10 @@ fn what_may_not_stand_in_a_rule_is_told_in_its_place() {
             "[[channel]]\npath = 1",
             "line 2, column 8: path: expected a pattern of paths, such as \"/feed/*\", not the number 1",
         ),
-        ("[[channel]]\npath = \"feed\"", "line 2, column 8: path: \"feed\": "),
+        (
+            "[[channel]]\npath = \"feed\"",
+            "line 2, column 8: path: expected a pattern that begins with a slash, such as \"/feed/*\", not \"feed\"",
+        ),
         (
             "[[channel]]\npath = \"/a\"\nechoo = true",
             "line 3, column 1: unknown key \"echoo\" in [[channel]]; did you mean \"echo\"?",
@@ -342,25 +345,26 @@ struct Changes {
     burst: u64,
 }
 
-pub(super) fn permissions() -> impl Strategy<Value = Permissions> {
+pub(super) fn permissions() -> BoxedStrategy<Permissions> {
     let rules = prop::collection::btree_map("/[a-z]{1,3}(/[a-z]{1,3}|/\\*|/\\*\\*)?", changes(), 0..4);
     let texts = prop::collection::btree_set("[a-zA-Zé\"\\\\ ]{1,9}", 1..4);
-    (changes(), rules, texts, 0..=3_600_000_u64, prop::option::of("[a-z]{1,9}")).prop_map(
-        |(general, rules, names, leeway, name)| Permissions {
+    (changes(), rules, texts, 0..=3_600_000_u64, prop::option::of("[a-z]{1,9}"))
+        .prop_map(|(general, rules, names, leeway, name)| Permissions {
             general,
             rules: rules.into_iter().collect(),
             names: names.into_iter().map(Into::into).collect(),
             leeway,
             name: name.map(|name| format!("x-{name}").into()),
-        },
-    )
+        })
+        .boxed()
 }
 
-fn changes() -> impl Strategy<Value = Changes> {
+fn changes() -> BoxedStrategy<Changes> {
     let texts = prop::collection::btree_set("[a-z.+-]{1,6}", 1..4);
     let texts = texts.prop_map(|texts| texts.into_iter().map(Into::into).collect());
     (any::<[usize; 2]>(), any::<[bool; 6]>(), texts, any::<[u32; 3]>(), 1000..=3_600_000_u64)
         .prop_map(|(access, words, texts, numbers, burst)| Changes { access, words, texts, numbers, burst })
+        .boxed()
 }
 
 impl Permissions {

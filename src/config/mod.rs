@@ -35,6 +35,7 @@ use crate::{
     address::{Proxies, RealIpHeader, Trusted},
     limits::Limits,
     logging::Format,
+    token::Gate,
 };
 use keys::{Applies, KEYS, Key};
 use mistake::Mistake;
@@ -60,6 +61,8 @@ pub struct Config {
     pub real_ip_header: RealIpHeader,
     /// The limits of the core.
     pub limits: Limits,
+    /// What tokens are held against, and who names users.
+    pub gate: Gate,
     /// The kernel's send buffer of each connection: what stands there is out of our sight, so it is kept small.
     pub send_buffer: usize,
     /// The kernel's receive buffer of each connection.
@@ -78,6 +81,7 @@ impl Default for Config {
             trusted_proxies: Trusted::default(),
             real_ip_header: RealIpHeader::default(),
             limits: Limits::default(),
+            gate: Gate::default(),
             send_buffer: 64 << 10,
             receive_buffer: 64 << 10,
             log: LevelFilter::Info,

@@ -1,9 +1,10 @@
 //! `wsrelayd doctor`: an examination of the machine on which the relay is, or is to be.
 //!
 //! Owns the order of the examination and what is asked of the machine; each part makes findings of what it is given
-//! (`passage`, `front`: nginx; `unit`: the service manager), or looks itself (`probe`: the listeners). Promises: nothing
+//! (`passage`, `claims`, `front`: nginx; `unit`: the service manager), or looks itself (`probe`: the listeners). Promises: nothing
 //! is changed, and every wait is bounded. Leaves to others: printing, the exit code.
 
+mod claims;
 mod finding;
 mod front;
 mod passage;

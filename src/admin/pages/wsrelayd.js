@@ -85,6 +85,11 @@ export class Wsrelayd extends EventTarget {
     return this.#state;
   }
 
+  /** The subprotocol that was chosen, or ''. */
+  get protocol() {
+    return this.#socket?.protocol ?? '';
+  }
+
   /** Sends or queues: false if it did neither. A full queue drops its oldest. @param {Data} data @returns {boolean} */
   send(data) {
     // A socket that is closing takes everything and sends nothing; one that has opened, and not said so, is not yet ours.

@@ -3,7 +3,7 @@
 //! Plain numbers that the configuration fills in and that the simulation makes absurdly small. What happens at each
 //! limit is said where it stands.
 
-use crate::{event_stream, origin::Origins, rules::Rules};
+use crate::{event_stream, frame::Kind, origin::Origins, rules::Rules};
 use std::time::Duration;
 
 /// What becomes of a peer whose socket refuses bytes for too long or for too much.
@@ -38,6 +38,17 @@ pub enum Kinds {
     Text,
     /// Binary. Another: 1003 `binary-only`; if it is posted: 415.
     Binary,
+}
+
+impl Kinds {
+    /// Whether messages of this kind are among them.
+    pub(crate) fn take(self, kind: Kind) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Text => kind == Kind::Text,
+            Self::Binary => kind == Kind::Binary,
+        }
+    }
 }
 
 /// What becomes of a peer that sends more than its rate allows.
@@ -245,7 +256,24 @@ impl Limits {
 
     /// Whether anything is counted by address.
     pub fn limits_addresses(&self) -> bool {
-        self.max_connections_per_address > 0 || self.handshakes_per_address_per_sec > 0
+        self.max_connections_per_address > 0
+            || self.handshakes_per_address_per_sec > 0
+            || self.anywhere(Self::meters_addresses)
+    }
+
+    /// The longest of all bursts.
+    pub fn greatest_burst(&self) -> Duration {
+        self.rules.iter().map(|rule| rule.limits.rate_burst).fold(self.rate_burst, Duration::max)
+    }
+
+    /// Whether what the peers of one address send together is metered.
+    pub fn meters_addresses(&self) -> bool {
+        self.address_messages_per_sec > 0 || self.address_bytes_per_sec > 0
+    }
+
+    /// Whether what a peer sends is metered, by itself or with others.
+    pub fn meters(&self) -> bool {
+        self.messages_per_sec > 0 || self.bytes_per_sec > 0 || self.meters_addresses()
     }
 }
 

@@ -34,6 +34,11 @@ impl Meter {
         (self.paid >= now).then_some(self.paid)
     }
 
+    /// When a new one will do as well.
+    pub(crate) fn full_at(&self, burst: Duration) -> Option<Instant> {
+        self.paid.checked_add(burst)
+    }
+
     /// Whether a new one would do as well.
     pub(crate) fn is_full(&self, burst: Duration, now: Instant) -> bool {
         now.checked_sub(burst).is_some_and(|least| self.paid <= least)

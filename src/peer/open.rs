@@ -11,9 +11,10 @@ use crate::{
     counters::Disconnect,
     event_stream::Form,
     frame::{Header, Kind},
-    limits::{Heartbeat, Limits},
+    limits::{Heartbeat, Kinds, Limits},
+    meter::Meter,
     pipe::{DecodeError, Decoder},
-    scanner::{Breach, Scanner, Step},
+    scanner::{Breach, FrameLimits, Scanner, Step},
     token_bucket::TokenBucket,
 };
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ pub(crate) struct Open {
     next_ping: Instant,
     /// A ping that no sign of life has followed yet.
     pinged_at: Option<Instant>,
-    /// When its turn to be closed comes in a shutdown.
+    /// When it is closed: as its token has run out, or as its turn comes in a shutdown.
     leave_at: Option<Instant>,
 }
 
@@ -60,8 +61,19 @@ struct Ear {
     spoke: bool,
     /// When the unfinished message began.
     message_since: Option<Instant>,
-    /// Since when the peer is left unread by its channel.
+    /// Since when the peer is left unread, by its channel or for its rate.
     held_since: Option<Instant>,
+    /// What it has sent of late, where its rate is limited.
+    meters: Option<Box<Meters>>,
+}
+
+/// What a peer has sent of late.
+#[derive(Debug)]
+struct Meters {
+    messages: Meter,
+    bytes: Meter,
+    /// Until then it is left unread.
+    rests_until: Option<Instant>,
 }
 
 /// How long a peer has refused bytes while its lag was above the soft limit: only the time that its socket refused
@@ -100,6 +112,10 @@ pub(crate) enum Input {
 pub(crate) enum Fault {
     Breach(Breach),
     PingFlood,
+    /// A message of one who may only listen.
+    MayNotPublish,
+    /// A message of a kind that the channel does not take, which are these.
+    Kind(Kinds),
     /// Scanner and decoder disagree.
     Internal,
 }
@@ -118,6 +134,9 @@ impl Fault {
                 (why, breach.code(), breach.token())
             }
             Self::PingFlood => (Disconnect::PingFlood, 1008, "ping-flood"),
+            Self::MayNotPublish => (Disconnect::MayNotPublish, 1008, "publish-not-allowed"),
+            Self::Kind(Kinds::Text) => (Disconnect::Kind, 1003, "text-only"),
+            Self::Kind(_) => (Disconnect::Kind, 1003, "binary-only"),
             Self::Internal => (Disconnect::Internal, 1011, "internal"),
         }
     }
@@ -143,14 +162,16 @@ pub(crate) enum Overdue {
     Message,
     Bytes,
     Leave,
+    /// It has waited for its rate long enough.
+    Wait,
 }
 
 impl Open {
-    pub(crate) fn new(limits: &Limits, first_ping: Duration, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Limits, first_ping: Duration, ends_at: Option<Instant>, now: Instant) -> Self {
         Self {
             ear: None,
             controls: TokenBucket::new(control_burst(limits), now),
-            leave_at: None,
+            leave_at: ends_at,
             alive_at: now,
             next_ping: now + first_ping,
             pinged_at: None,
@@ -177,16 +198,35 @@ impl Open {
         bytes: &[u8],
         control: &mut Control,
         limits: &Limits,
+        may_publish: bool,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
+        let decoded = self.decode_any(bytes, control, limits, may_publish, now);
+        match decoded {
+            Err(Fault::Breach(Breach::TooBig)) if !may_publish => Err(Fault::MayNotPublish),
+            Ok((_, Input::Message(..), _)) if !may_publish => Err(Fault::MayNotPublish),
+            Ok((_, Input::Message(kind, _), _)) if !limits.kinds.take(kind) => Err(Fault::Kind(limits.kinds)),
+            other => other,
+        }
+    }
+
+    fn decode_any(
+        &mut self,
+        bytes: &[u8],
+        control: &mut Control,
+        limits: &Limits,
+        may_publish: bool,
+        now: Instant,
+    ) -> Result<(usize, Input, usize), Fault> {
+        let frames = input_limits(limits, may_publish);
         let Some(ear) = &mut self.ear else {
             // What leaves nothing behind, as a whole pong does, needs no memory of its own.
             let mut ear = Ear::default();
-            let decoded = ear.decode(bytes, &mut self.controls, control, limits, now);
+            let decoded = ear.decode(bytes, &mut self.controls, control, limits, frames, now);
             self.ear = (!ear.is_idle()).then(|| Box::new(ear));
             return decoded;
         };
-        ear.decode(bytes, &mut self.controls, control, limits, now)
+        ear.decode(bytes, &mut self.controls, control, limits, frames, now)
     }
 
     /// A scanner to hear the peer's close frame with, unless that stands in the left-over input.
@@ -229,9 +269,33 @@ impl Open {
         self.ear.take_if(|ear| ear.is_idle());
     }
 
-    /// The relay shuts down, and the peer goes at this time.
+    /// The relay shuts down, and the peer goes at this time, or when its token runs out.
     pub(crate) fn leave_at(&mut self, then: Instant) {
-        self.leave_at = Some(then);
+        self.leave_at = Some(self.leave_at.map_or(then, |before| before.min(then)));
+    }
+
+    /// One message of so many bytes was sent.
+    pub(crate) fn charge(&mut self, len: usize, limits: &Limits, now: Instant) {
+        let burst = limits.rate_burst;
+        let meters = &mut self.ear.get_or_insert_default().meters;
+        let meters = meters.get_or_insert_with(|| Meters::new(burst, now));
+        meters.messages.charge(1, limits.messages_per_sec.into(), burst, now);
+        meters.bytes.charge(len as u64, limits.bytes_per_sec as u64, burst, now);
+    }
+
+    /// When more may be sent, if that is not at once.
+    pub(crate) fn free_at(&self, now: Instant) -> Option<Instant> {
+        let meters = self.meters()?;
+        meters.messages.free_at(now).max(meters.bytes.free_at(now))
+    }
+
+    /// Until when the peer is left unread for its rate, if it is.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        self.meters()?.rests_until
+    }
+
+    fn meters(&self) -> Option<&Meters> {
+        self.ear.as_ref()?.meters.as_deref()
     }
 
     /// Whether a message has begun and not ended.
@@ -296,6 +360,17 @@ impl Open {
             let held = now.saturating_duration_since(held_since);
             ear.message_since = ear.message_since.map(|since| since + held);
         }
+        if let Some(meters) = self.ear.as_mut().and_then(|ear| ear.meters.as_mut()) {
+            meters.rests_until = None;
+        }
+    }
+
+    /// The peer is left unread until then, for its rate.
+    pub(crate) fn rest_until(&mut self, then: Instant, limits: &Limits, now: Instant) {
+        self.note_held(now);
+        // Over the rate of its address alone it has none of its own.
+        let meters = &mut self.ear.get_or_insert_default().meters;
+        meters.get_or_insert_with(|| Meters::new(limits.rate_burst, now)).rests_until = Some(then);
     }
 
     fn pong_deadline(&self, limits: &Limits) -> Instant {
@@ -304,7 +379,8 @@ impl Open {
 
     fn message_deadline(&self, limits: &Limits, reading: Reading) -> Option<Instant> {
         let since = self.ear.as_ref().and_then(|ear| ear.message_since);
-        since.filter(|_| reading != Reading::Held).map(|since| since + limits.message_timeout)
+        let is_read = !matches!(reading, Reading::Held | Reading::Resting);
+        since.filter(|_| is_read).map(|since| since + limits.message_timeout)
     }
 
     fn bytes_deadline(&self, limits: &Limits) -> Option<Instant> {
@@ -317,7 +393,9 @@ impl Open {
     }
 
     pub(super) fn deadline(&self, limits: &Limits, reading: Reading) -> Instant {
-        let others = [self.leave_at, self.message_deadline(limits, reading), self.bytes_deadline(limits)];
+        let rest = self.rests_until().filter(|_| reading == Reading::Resting);
+        let others =
+            [self.leave_at, rest, self.message_deadline(limits, reading), self.bytes_deadline(limits)];
         others.into_iter().flatten().fold(self.pong_deadline(limits), Instant::min)
     }
 
@@ -332,6 +410,9 @@ impl Open {
         }
         if self.message_deadline(limits, at.reading).is_some_and(|deadline| deadline <= now) {
             return Overdue::Message;
+        }
+        if at.reading == Reading::Resting && self.rests_until().is_none_or(|until| until <= now) {
+            return Overdue::Wait;
         }
         self.overdue_ping(limits, at, now)
     }
@@ -354,7 +435,7 @@ impl Open {
         if now < self.next_ping {
             return Overdue::Nothing;
         }
-        if at.reading == Reading::Held {
+        if matches!(at.reading, Reading::Held | Reading::Resting) {
             // Its pongs would pile up unread; and who is held is being sent to.
             self.next_ping = now + limits.ping_interval;
             return Overdue::Nothing;
@@ -375,8 +456,9 @@ impl Open {
     }
 
     /// Gives the decoder back if the peer has fallen silent between messages.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self, burst: Duration, now: Instant) {
         let Some(ear) = &mut self.ear else { return };
+        ear.meters.take_if(|meters| meters.rests_until.is_none() && meters.is_full(burst, now));
         if !std::mem::take(&mut ear.spoke) && ear.scanner.is_between_messages() {
             ear.decoder = None;
         }
@@ -392,6 +474,7 @@ impl Ear {
     fn is_idle(&self) -> bool {
         self.decoder.is_none()
             && self.held_since.is_none()
+            && self.meters.is_none()
             && self.left_over.is_empty()
             && self.scanner.is_between_messages()
             && !self.spoke
@@ -403,11 +486,12 @@ impl Ear {
         controls: &mut TokenBucket,
         control: &mut Control,
         limits: &Limits,
+        frames: FrameLimits,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
         let begun = self.scanner.frames_begun();
         let whole_frame = self.scanner.is_between_frames();
-        let (used, step) = self.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
+        let (used, step) = self.scanner.scan(bytes, frames).map_err(Fault::Breach)?;
         self.message_since = match self.scanner.is_between_messages() {
             true => None,
             false => self.message_since.or(Some(now)),
@@ -485,6 +569,27 @@ impl LeftOver {
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
     }
+}
+
+impl Meters {
+    fn new(burst: Duration, now: Instant) -> Box<Self> {
+        Box::new(Self { messages: Meter::new(burst, now), bytes: Meter::new(burst, now), rests_until: None })
+    }
+
+    /// Whether new ones would do as well.
+    fn is_full(&self, burst: Duration, now: Instant) -> bool {
+        self.messages.is_full(burst, now) && self.bytes.is_full(burst, now)
+    }
+}
+
+/// What a peer may send: one that may only listen no more than it takes to ask whether anybody is there.
+fn input_limits(limits: &Limits, may_publish: bool) -> FrameLimits {
+    let frames = frame_limits(limits);
+    if may_publish {
+        return frames;
+    }
+    let max_message = limits.heartbeat.as_ref().map_or(0, |heartbeat| heartbeat.request.len());
+    FrameLimits { max_message, ..frames }
 }
 
 /// Whether a message holds this and nothing else.

@@ -67,6 +67,32 @@ impl TokenFault {
         Self::Audience,
         Self::Issuer,
     ];
+
+    /// Label of the counter of refusals.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "token_malformed",
+            Self::Algorithm => "token_algorithm",
+            Self::Signature => "token_signature",
+            Self::Expired => "token_expired",
+            Self::NotYet => "token_not_yet",
+            Self::Audience => "token_audience",
+            Self::Issuer => "token_issuer",
+        }
+    }
+
+    /// What is wrong, for whoever brought it.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Malformed => "it is no JWT, or one of its claims is not of the right form",
+            Self::Algorithm => "its algorithm is none of those that are taken here",
+            Self::Signature => "no key that is known here made its signature",
+            Self::Expired => "it has run out",
+            Self::NotYet => "it does not hold yet",
+            Self::Audience => "it is for another audience",
+            Self::Issuer => "it is from another issuer",
+        }
+    }
 }
 
 impl Gate {

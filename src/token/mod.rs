@@ -1,7 +1,7 @@
 //! Tokens: signed claims (JWT, RFC 7519) of what their bearer may do.
 
 use crate::rules::Pattern;
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 /// What a token is held against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,15 +20,9 @@ pub struct Gate {
     pub identity_header: Option<Box<str>>,
 }
 
-/// Keys that signatures are held against.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Keys {}
+mod keys;
 
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keys")
-    }
-}
+pub use keys::{BadKey, Keys};
 
 /// What a good token grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -163,6 +163,17 @@ impl Handshake {
 }
 
 #[cfg(any(test, feature = "simulation"))]
+impl<'o> Offer<'o> {
+    /// What these limits offer to somebody of whom nothing is known, where nobody is believed but who is next door.
+    pub(crate) fn bare(limits: &'o Limits, peer: PeerId, source: Option<Source>) -> Self {
+        static NOTHING: std::sync::LazyLock<(Gate, Desk, Proxies)> =
+            std::sync::LazyLock::new(Default::default);
+        let (gate, desk, proxies) = &*NOTHING;
+        Self { peer, limits, gate, desk, unix: Duration::ZERO, source, proxies }
+    }
+}
+
+#[cfg(any(test, feature = "simulation"))]
 impl Handshake {
     /// Memory held.
     pub(crate) fn held(&self) -> usize {

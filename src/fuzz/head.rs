@@ -6,7 +6,7 @@
 
 use crate::{
     address::{Proxies, RealIpHeader, Source},
-    handshake::{Claim, Handshake, Offer, Post, Refusal, Verdict},
+    handshake::{Claim, Handshake, Heard, Offer, Post, Refusal, Verdict},
     id::PeerId,
     limits::Limits,
     sim::rng::Rng,
@@ -66,17 +66,17 @@ fn feed<'r>(request: &'r [u8], lengths: &[usize], limits: &Limits) -> (Verdict<'
     let proxies = Proxies { header, ..Proxies::default() };
     let stranger = Source::from(core::net::IpAddr::from([203, 0, 113, 7]));
     let source = if request.len().is_multiple_of(2) { Source::Unix } else { stranger };
-    let offer = Offer::new(limits, PEER);
+    let offer = Offer { proxies: &proxies, ..Offer::bare(limits, PEER, Some(source)) };
     let mut lengths = lengths.iter().cycle();
     while let (true, Some(length)) = (came < request.len(), lengths.next()) {
         let piece = &request[came..request.len().min(came + length)];
-        let (verdict, claim) = handshake.receive(piece, Some(source), &proxies, &offer);
+        let Heard { verdict, claim, .. } = handshake.receive(piece, &offer);
         assert!(source == Source::Unix || matches!(claim, Claim::Nothing | Claim::Ignored), "{claim:?}");
         came += piece.len();
         assert!(handshake.held() <= 2 * came.max(8) && handshake.held() <= MAX_HEAD);
         if verdict != Verdict::More {
             assert_eq!(handshake.held(), 0);
-            let (second, claim) = handshake.receive(b"x", Some(source), &proxies, &offer);
+            let Heard { verdict: second, claim, .. } = handshake.receive(b"x", &offer);
             assert_eq!((status(&second), claim), (400, Claim::Nothing), "there is no second request");
             return (verdict, came);
         }

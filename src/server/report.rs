@@ -187,7 +187,7 @@ mod tests {
     use core::net::IpAddr;
 
     fn line(caller: Caller) -> String {
-        let who = Who { peer: PeerId::from_word(7), caller, port: Some(55) };
+        let who = Who { peer: PeerId::from_word(7), caller, port: Some(55), user: Some("mary".into()) };
         let mut words = String::new();
         struct Words<'w>(&'w mut String);
         impl<'k> VisitSource<'k> for Words<'_> {
@@ -204,8 +204,11 @@ mod tests {
     fn a_client_is_named_and_its_proxy_where_there_is_one() {
         let via = IpAddr::from([127, 0, 0, 1]).into();
         let real = IpAddr::from([203, 0, 113, 7]).into();
-        assert_eq!(line(Caller::direct(via)), "peer=7.0 address=127.0.0.1:55 a=1 ");
-        assert_eq!(line(Caller { real, via }), "peer=7.0 address=203.0.113.7 via=127.0.0.1:55 a=1 ");
+        assert_eq!(line(Caller::direct(via)), "peer=7.0 address=127.0.0.1:55 user=mary a=1 ");
+        assert_eq!(
+            line(Caller { real, via }),
+            "peer=7.0 address=203.0.113.7 via=127.0.0.1:55 user=mary a=1 "
+        );
     }
 
     #[test]

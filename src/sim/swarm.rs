@@ -280,6 +280,7 @@ fn limits(width: Width, rng: &mut Rng) -> Limits {
         message_timeout: millis(rng, &[2000, 30_000]),
         drain: millis(rng, &[200, 5000]),
         turn,
+        ..Limits::default()
     }
 }
 

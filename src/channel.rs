@@ -76,13 +76,16 @@ impl Channels {
     }
 
     /// Seats a peer at the end of the channel's backlog in this form.
-    pub(crate) fn join(&mut self, path: &str, form: Form, id: PeerId) -> Seat {
+    /// Nothing is for one that does not `listen`.
+    pub(crate) fn join(&mut self, path: &str, form: Form, listens: bool, id: PeerId) -> Seat {
         let known = self.by_path.get(path).and_then(|slots| slots[form as usize]);
         let channel = known.unwrap_or_else(|| self.make(path, form));
         let slot = &mut self.slots[channel as usize];
         let index = slot.members.len() as u32;
         slot.members.push(id);
-        Seat { channel, index, cursor: slot.backlog.join() }
+        slot.ending += u32::from(!listens);
+        let cursor = if listens { slot.backlog.join() } else { slot.backlog.join_deaf() };
+        Seat { channel, index, cursor }
     }
 
     fn make(&mut self, path: &str, form: Form) -> ChannelId {
@@ -174,10 +177,15 @@ impl Channels {
         self.slots_of(path).map(|channel| self.slots[channel as usize].open()).sum()
     }
 
+    /// Members of the channel of this path, in both forms, those included that are leaving.
+    pub(crate) fn members_of(&self, path: &str) -> usize {
+        self.slots_of(path).map(|channel| self.slots[channel as usize].members.len()).sum()
+    }
+
     /// Appends a message to the sender's channel, and to its twin while somebody reads that.
     pub(crate) fn publish(&mut self, seat: &mut Seat, echo: bool, kind: Kind, payload: &[u8]) {
         let header = Header::new(kind, payload.len());
-        let sender = (!echo).then_some(&mut seat.cursor);
+        let sender = (!echo && !seat.cursor.is_deaf()).then_some(&mut seat.cursor);
         let twin = self.append(seat.channel, header.as_bytes(), payload, sender);
         if let Some(twin) = twin {
             self.append_alone(twin, kind, payload);
@@ -305,7 +313,7 @@ impl Channels {
     /// Whether a member stands before anything that nobody with a socket that takes bytes still needs. Good at the
     /// end of a turn, when `offered` is up to date.
     pub(crate) fn pins(&self, seat: &Seat) -> bool {
-        seat.cursor.pos() < self.slots[seat.channel as usize].offered
+        !seat.cursor.is_deaf() && seat.cursor.pos() < self.slots[seat.channel as usize].offered
     }
 
     /// A member is not read until more is offered.

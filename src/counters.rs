@@ -7,7 +7,7 @@ use crate::histogram::Histogram;
 use std::{fmt, io, time::Duration};
 
 /// Why a connection was refused, or was lost before it was open; the labels of `wsrelayd_refused_total`.
-pub const REFUSED_LABELS: [&str; 21] = [
+pub const REFUSED_LABELS: [&str; 35] = [
     "bad_request",
     "method",
     "http_version",
@@ -22,6 +22,20 @@ pub const REFUSED_LABELS: [&str; 21] = [
     "max_handshakes",
     "draining",
     "origin",
+    "channel",
+    "token_missing",
+    "token_malformed",
+    "token_algorithm",
+    "token_signature",
+    "token_expired",
+    "token_not_yet",
+    "token_audience",
+    "token_issuer",
+    "forbidden",
+    "subprotocol",
+    "max_peers",
+    "rate",
+    "kind",
     "length_required",
     "body_too_large",
     "media_type",
@@ -65,13 +79,21 @@ pub enum Disconnect {
     Shutdown,
     /// An operator closed the peer: 1008.
     Operator,
+    /// A message of one who may only listen: 1008.
+    MayNotPublish,
+    /// A message of a kind that the channel does not take: 1003.
+    Kind,
+    /// More was sent than the rate allows, where the rule closes for that: 1008.
+    Rate,
+    /// The peer's token has run out: 1008.
+    TokenExpired,
     /// Scanner and decoder disagreed, which is a bug of ours: 1011.
     Internal,
 }
 
 impl Disconnect {
     /// All of them, in the order of the counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::PeerClosed,
         Self::Eof,
         Self::Reset,
@@ -87,6 +109,10 @@ impl Disconnect {
         Self::PingTimeout,
         Self::Shutdown,
         Self::Operator,
+        Self::MayNotPublish,
+        Self::Kind,
+        Self::Rate,
+        Self::TokenExpired,
         Self::Internal,
     ];
 
@@ -114,6 +140,10 @@ impl Disconnect {
                 | Self::PingTimeout
                 | Self::IdleMessage
                 | Self::Operator
+                | Self::MayNotPublish
+                | Self::Kind
+                | Self::Rate
+                | Self::TokenExpired
         )
     }
 
@@ -135,6 +165,10 @@ impl Disconnect {
             Self::PingTimeout => "ping_timeout",
             Self::Shutdown => "shutdown",
             Self::Operator => "operator",
+            Self::MayNotPublish => "publish_not_allowed",
+            Self::Kind => "kind",
+            Self::Rate => "rate",
+            Self::TokenExpired => "token_expired",
             Self::Internal => "internal",
         }
     }
@@ -179,6 +213,16 @@ impl Work {
     }
 }
 
+/// A count for each of so many reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counts<const REASONS: usize>([u64; REASONS]);
+
+impl<const REASONS: usize> Default for Counts<REASONS> {
+    fn default() -> Self {
+        Self([0; REASONS])
+    }
+}
+
 /// The counters. All of them only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -186,8 +230,8 @@ pub struct Counters {
     pub opened: u64,
     /// Peers that joined a channel.
     pub joined: u64,
-    refused: [u64; REFUSED_LABELS.len()],
-    disconnects: [u64; Disconnect::ALL.len()],
+    refused: Counts<{ REFUSED_LABELS.len() }>,
+    disconnects: Counts<{ Disconnect::ALL.len() }>,
     /// Connections that brought a message by POST.
     pub posted: u64,
     /// Messages accepted from peers, and posted.
@@ -216,6 +260,8 @@ pub struct Counters {
     pub heartbeats: u64,
     /// Times that a sender was left unread since its channel had too much on its way.
     pub held: u64,
+    /// Times that a peer was left unread since it, or its address, was over its rate.
+    pub rested: u64,
     /// Times that a peer was left unread for a turn since a budget for memory was spent.
     pub deferred: u64,
     /// Turns of the loop.
@@ -244,6 +290,10 @@ pub struct Counters {
     pub news_suppressed: u64,
     /// Requests and PROXY lines that named a client and came from somebody who is not trusted to.
     pub ignored_addresses: u64,
+    /// Requests that named a user and came from somebody who is not trusted to.
+    pub ignored_users: u64,
+    /// Signatures of tokens that were looked at.
+    pub token_signatures: u64,
     /// Requests from somebody who is trusted, and that named no client that can be read.
     pub unreadable_addresses: u64,
     /// Addresses whose count of handshakes was forgotten early, since there were too many addresses.
@@ -259,11 +309,11 @@ impl Counters {
     pub(crate) fn refuse(&mut self, label: &'static str) {
         let index = REFUSED_LABELS.iter().position(|known| *known == label);
         debug_assert!(index.is_some(), "no counter for {label}");
-        self.refused[index.unwrap_or(0)] += 1;
+        self.refused.0[index.unwrap_or(0)] += 1;
     }
 
     pub(crate) fn disconnect(&mut self, why: Disconnect) {
-        self.disconnects[why as usize] += 1;
+        self.disconnects.0[why as usize] += 1;
     }
 
     /// Counts a turn that ends now, took `length`, and `cpu` of processor time.
@@ -292,22 +342,22 @@ impl Counters {
 
     /// Refusals under a label of `REFUSED_LABELS`.
     pub fn refused(&self, label: &str) -> u64 {
-        REFUSED_LABELS.iter().position(|known| *known == label).map_or(0, |index| self.refused[index])
+        REFUSED_LABELS.iter().position(|known| *known == label).map_or(0, |index| self.refused.0[index])
     }
 
     /// Refusals in all.
     pub fn refused_total(&self) -> u64 {
-        self.refused.iter().sum()
+        self.refused.0.iter().sum()
     }
 
     /// Disconnects for one reason.
     pub fn disconnected(&self, why: Disconnect) -> u64 {
-        self.disconnects[why as usize]
+        self.disconnects.0[why as usize]
     }
 
     /// Disconnects in all.
     pub fn disconnects_total(&self) -> u64 {
-        self.disconnects.iter().sum()
+        self.disconnects.0.iter().sum()
     }
 
     /// Every counter that has no reason, with its name.
@@ -327,6 +377,7 @@ impl Counters {
             ("pings", self.pings),
             ("heartbeats", self.heartbeats),
             ("held", self.held),
+            ("rested", self.rested),
             ("deferred", self.deferred),
             ("turns", self.turns),
             ("longest_turn_micros", self.longest_turn_micros),
@@ -343,6 +394,8 @@ impl Counters {
             ("peak_inflight", self.peak_inflight),
             ("news_suppressed", self.news_suppressed),
             ("ignored_addresses", self.ignored_addresses),
+            ("ignored_users", self.ignored_users),
+            ("token_signatures", self.token_signatures),
             ("unreadable_addresses", self.unreadable_addresses),
             ("forgotten_addresses", self.forgotten_addresses),
             ("close_timeouts", self.close_timeouts),
@@ -355,10 +408,10 @@ impl fmt::Display for Counters {
     /// One line of `name=value`, the reasons only where they are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "opened={} joined={}", self.opened, self.joined)?;
-        for (label, count) in REFUSED_LABELS.iter().zip(self.refused).filter(|(_, count)| *count > 0) {
+        for (label, count) in REFUSED_LABELS.iter().zip(self.refused.0).filter(|(_, count)| *count > 0) {
             write!(f, " refused.{label}={count}")?;
         }
-        for (why, count) in Disconnect::ALL.iter().zip(self.disconnects).filter(|(_, count)| *count > 0) {
+        for (why, count) in Disconnect::ALL.iter().zip(self.disconnects.0).filter(|(_, count)| *count > 0) {
             write!(f, " disconnects.{}={count}", why.label())?;
         }
         self.totals().iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
@@ -379,7 +432,7 @@ mod tests {
         }
         REFUSED_LABELS.into_iter().for_each(|label| counters.refuse(label));
         assert!(REFUSED_LABELS.iter().all(|label| counters.refused(label) == 1));
-        assert_eq!((counters.refused_total(), counters.disconnects_total()), (21, 16));
+        assert_eq!((counters.refused_total(), counters.disconnects_total()), (35, 20));
         let mut labels = Disconnect::ALL.map(Disconnect::label).to_vec();
         labels.sort_unstable();
         labels.dedup();

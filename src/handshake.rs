@@ -6,7 +6,7 @@
 //! token. Leaves to others: sockets, the deadline (408), the limits on connections (503 and 429), what becomes of
 //! bytes that come after the verdict, and the body of a message that is posted.
 //!
-//! A good request passes four stations: `head` finds the end of the head and throws out at once what can never become a
+//! A good request passes five stations: `head` finds the end of the head and throws out at once what can never become a
 //! request; `judge` below asks the questions of HTTP, then those of RFC 6455, each with its status; `path` decides
 //! whether the target names a channel; and the 101 is written, in which tungstenite computes what a key is answered
 //! with. Where that is offered, a request without an upgrade may ask for an event stream, and `post` judges a message
@@ -18,6 +18,7 @@ mod fields;
 mod forwarded;
 pub(crate) mod head;
 mod path;
+mod permit;
 mod post;
 mod proxy_line;
 mod refusal;
@@ -37,11 +38,13 @@ pub(crate) use self::{
 };
 pub use self::{
     forwarded::Claim,
+    permit::{Effort, Pass},
     post::Post,
     refusal::{Methods, Refusal},
 };
 use self::{
     head::{AFTER_HEAD, Head, MAX_HEADERS, RequestLine, Whole, is_token},
+    permit::{Asked, Purpose},
     post::Announced,
     refusal::Refusal::BadRequest,
 };
@@ -49,7 +52,10 @@ use crate::{
     address::{Proxies, Source},
     id::PeerId,
     limits::Limits,
+    origin::Desk,
+    token::Gate,
 };
+use std::time::Duration;
 
 /// What the bytes of a request head so far amount to.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +70,8 @@ pub enum Verdict<'b> {
         path: Cow<'b, str>,
         /// What the request wants to be found by.
         tag: Option<u64>,
+        /// How it was let in.
+        pass: Pass,
     },
     /// A good request for an event stream.
     Listen {
@@ -73,6 +81,8 @@ pub enum Verdict<'b> {
         path: Cow<'b, str>,
         /// What the request wants to be found by.
         tag: Option<u64>,
+        /// How it was let in.
+        pass: Pass,
     },
     /// A good request that brings a message.
     Post(Post<'b>),
@@ -80,25 +90,45 @@ pub enum Verdict<'b> {
     Refuse(Refusal),
 }
 
-/// What there is to ask for, and the name under which an asker is known.
+/// What there is to ask for, who may, and what is known of the asker beforehand.
 #[derive(Clone, Copy, Debug)]
-pub struct Offer {
-    peer: PeerId,
-    http_publish: bool,
-    event_stream: bool,
-    max_message: usize,
+pub struct Offer<'o> {
+    /// The name under which the asker is known.
+    pub peer: PeerId,
+    /// What holds here, and under which rule.
+    pub limits: &'o Limits,
+    /// What tokens are held against.
+    pub gate: &'o Gate,
+    /// Whose pages are always taken from.
+    pub desk: &'o Desk,
+    /// The time of day, since 1970.
+    pub unix: Duration,
+    /// Who speaks, as far as anybody will say.
+    pub source: Option<Source>,
+    /// Who is believed when it says for whom it asks.
+    pub proxies: &'o Proxies,
 }
 
-impl Offer {
-    /// What these limits allow, to this peer.
-    pub fn new(limits: &Limits, peer: PeerId) -> Self {
-        let Limits { http_publish, event_stream, max_message, .. } = *limits;
-        Self { peer, http_publish, event_stream, max_message }
-    }
-
+impl Offer<'_> {
+    /// What may be asked for under some rule.
     fn methods(&self) -> Methods {
-        if self.http_publish { Methods::GetAndPost } else { Methods::Get }
+        methods(self.limits.anywhere(|limits| limits.http_publish))
     }
+}
+
+fn methods(http_publish: bool) -> Methods {
+    if http_publish { Methods::GetAndPost } else { Methods::Get }
+}
+
+/// What a request head amounts to, and what it told besides.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Heard<'b> {
+    /// What becomes of the request.
+    pub verdict: Verdict<'b>,
+    /// For whom it is made.
+    pub claim: Claim,
+    /// What was done about it.
+    pub effort: Effort,
 }
 
 /// Collects a request head (at most 8 KiB) and judges it.
@@ -116,25 +146,30 @@ impl Handshake {
     /// request that was smuggled past a proxy; behind that of a POST they are handed on. After a verdict any byte is
     /// refused.
     ///
-    /// Says also for whom the request is made, as far as `proxies` has it that the `source` of it is believed.
-    pub fn receive<'b>(
-        &mut self,
-        bytes: &'b [u8],
-        source: Option<Source>,
-        proxies: &Proxies,
-        offer: &Offer,
-    ) -> (Verdict<'b>, Claim) {
-        let mut claim = Claim::Nothing;
+    /// Says also for whom the request is made, as far as it is believed.
+    pub fn receive<'b>(&mut self, bytes: &'b [u8], offer: &Offer<'_>) -> Heard<'b> {
+        let (mut claim, mut effort) = (Claim::Nothing, Effort::default());
         let verdict = match self.head.receive(bytes) {
-            Ok(None) => return (Verdict::More, claim),
+            Ok(None) => return Heard { verdict: Verdict::More, claim, effort },
             Ok(Some(Whole { head, used })) => {
-                let hear = |fields: &Fields<'_>| claim = forwarded::read(fields, source, proxies);
-                decide(head, &bytes[used..], offer, hear)
+                let hear = |fields: &Fields<'_>| claim = forwarded::read(fields, offer.source, offer.proxies);
+                decide(head, &bytes[used..], offer, &mut effort, hear)
             }
             Err(refusal) => Err(refusal),
         };
         self.head.close();
-        (verdict.unwrap_or_else(Verdict::Refuse), claim)
+        Heard { verdict: verdict.unwrap_or_else(Verdict::Refuse), claim, effort }
+    }
+}
+
+#[cfg(any(test, feature = "simulation"))]
+impl<'o> Offer<'o> {
+    /// What these limits offer to somebody of whom nothing is known, where nobody is believed but who is next door.
+    pub(crate) fn bare(limits: &'o Limits, peer: PeerId, source: Option<Source>) -> Self {
+        static NOTHING: std::sync::LazyLock<(Gate, Desk, Proxies)> =
+            std::sync::LazyLock::new(Default::default);
+        let (gate, desk, proxies) = &*NOTHING;
+        Self { peer, limits, gate, desk, unix: Duration::ZERO, source, proxies }
     }
 }
 
@@ -157,13 +192,19 @@ enum Wish {
 }
 
 impl Wish {
-    fn of<'b>(self, path: Cow<'b, str>, body: &'b [u8]) -> Verdict<'b> {
+    fn of<'b>(self, path: Cow<'b, str>, pass: Pass, body: &'b [u8]) -> Verdict<'b> {
         match self {
-            Self::Join(response, tag) => Verdict::Accept { response, path, tag },
-            Self::Listen(response, tag) => Verdict::Listen { response, path, tag },
-            Self::Post(Announced { kind, length, expects_continue }) => {
-                Verdict::Post(Post { path, length, expects_continue, body, kind })
-            }
+            Self::Join(response, tag) => Verdict::Accept { response, path, tag, pass },
+            Self::Listen(response, tag) => Verdict::Listen { response, path, tag, pass },
+            Self::Post(Announced { kind, length, expects_continue, allowed_origin }) => Verdict::Post(Post {
+                path,
+                length,
+                expects_continue,
+                body,
+                kind,
+                allowed_origin,
+                rule: pass.rule,
+            }),
         }
     }
 }
@@ -172,31 +213,33 @@ impl Wish {
 fn decide<'b>(
     head: Cow<'b, [u8]>,
     rest: &'b [u8],
-    offer: &Offer,
+    offer: &Offer<'_>,
+    effort: &mut Effort,
     hear: impl FnOnce(&Fields<'_>),
 ) -> Result<Verdict<'b>, Refusal> {
     let is_followed = !rest.is_empty();
     Ok(match head {
         Cow::Borrowed(head) => {
-            let (wish, path) = judge(head, is_followed, offer, hear)?;
-            wish.of(path.into(), rest)
+            let (wish, path, pass) = judge(head, is_followed, offer, effort, hear)?;
+            wish.of(path.into(), pass, rest)
         }
         Cow::Owned(head) => {
-            let (wish, path) = judge(&head, is_followed, offer, hear)?;
-            wish.of(path.to_owned().into(), rest)
+            let (wish, path, pass) = judge(&head, is_followed, offer, effort, hear)?;
+            wish.of(path.to_owned().into(), pass, rest)
         }
     })
 }
 
 /// The judgement of a complete head, in the order in which its faults count: HTTP first, then the upgrade, the version,
-/// the key and the path. `hear` is given the header lines, whatever the judgement. Of a good request, what it asks for
-/// and the path.
+/// the key, the path, the rule, the page, the token and the subprotocol. `hear` is given the header lines, whatever the
+/// judgement. Of a good request, what it asks for, the path, and how it is let in.
 fn judge<'h>(
     head: &'h [u8],
     is_followed: bool,
-    offer: &Offer,
+    offer: &Offer<'_>,
+    effort: &mut Effort,
     hear: impl FnOnce(&Fields<'_>),
-) -> Result<(Wish, &'h str), Refusal> {
+) -> Result<(Wish, &'h str, Pass), Refusal> {
     let (line, rest) = RequestLine::split_off(head)?;
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let fields = Fields::parse(rest, &mut slots)?;
@@ -206,10 +249,10 @@ fn judge<'h>(
     }
     match line.method {
         b"GET" => {}
-        b"POST" if offer.http_publish => {
+        b"POST" if offer.limits.anywhere(|limits| limits.http_publish) => {
             check_host(&fields)?;
-            let (announced, path) = post::judge(line.target, &fields, offer)?;
-            return Ok((Wish::Post(announced), path));
+            let (announced, path, pass) = post::judge(line.target, &fields, offer, effort)?;
+            return Ok((Wish::Post(announced), path, pass));
         }
         _ => return Err(Refusal::Method(offer.methods())),
     }
@@ -218,19 +261,39 @@ fn judge<'h>(
     if is_followed {
         return Err(AFTER_HEAD);
     }
-    if offer.event_stream && !fields.lists(Name::Upgrade, "websocket") && accepts_events(&fields) {
-        let path = path::channel(line.target)?;
-        return Ok((Wish::Listen(begin_events(offer.peer), path::tag(line.target)), path));
+    if !fields.lists(Name::Upgrade, "websocket")
+        && accepts_events(&fields)
+        && offer.limits.anywhere(|limits| limits.event_stream)
+    {
+        return judge_listener(line.target, &fields, offer, effort);
     }
-    judge_upgrade(line.target, &fields, offer)
+    judge_upgrade(line.target, &fields, offer, effort)
+}
+
+/// The judgement of a request that is good as far as HTTP goes, and is for an event stream.
+fn judge_listener<'h>(
+    target: &'h [u8],
+    fields: &Fields<'_>,
+    offer: &Offer<'_>,
+    effort: &mut Effort,
+) -> Result<(Wish, &'h str, Pass), Refusal> {
+    let path = path::channel(target)?;
+    let (rule, limits) = permit::rule(path, offer)?;
+    if !limits.event_stream {
+        return Err(Refusal::Upgrade);
+    }
+    let pass = permit::admit(Asked { target, path, fields }, Purpose::Listen, rule, offer, effort)?;
+    let response = begin_events(offer.peer, permit::allowed_origin(fields, limits).as_deref());
+    Ok((Wish::Listen(response, path::tag(target)), path, pass))
 }
 
 /// The judgement of a request that is good as far as HTTP goes, and is to become a WebSocket.
 fn judge_upgrade<'h>(
     target: &'h [u8],
     fields: &Fields<'_>,
-    offer: &Offer,
-) -> Result<(Wish, &'h str), Refusal> {
+    offer: &Offer<'_>,
+    effort: &mut Effort,
+) -> Result<(Wish, &'h str, Pass), Refusal> {
     if !fields.lists(Name::Upgrade, "websocket") || !fields.lists(Name::Connection, "upgrade") {
         return Err(Refusal::Upgrade);
     }
@@ -239,8 +302,10 @@ fn judge_upgrade<'h>(
     }
     let key = fields.only(Name::SecWebSocketKey).filter(|key| is_key(key)).ok_or(BadRequest(KEY))?;
     let path = path::channel(target)?;
-    let protocol = first_protocol(fields)?;
-    Ok((Wish::Join(switch_protocols(key, protocol, offer.peer), path::tag(target)), path))
+    let (rule, limits) = permit::rule(path, offer)?;
+    let pass = permit::admit(Asked { target, path, fields }, Purpose::Join, rule, offer, effort)?;
+    let protocol = protocol(fields, limits)?;
+    Ok((Wish::Join(switch_protocols(key, protocol, offer.peer), path::tag(target)), path, pass))
 }
 
 /// Whether it is the base64 of 16 bytes: 22 digits, the last of which stands for two bits, and two pads.
@@ -270,11 +335,13 @@ fn switch_protocols(key: &[u8], protocol: Option<&[u8]>, peer: PeerId) -> Vec<u8
 }
 
 /// The head of the 200 whose body is an event stream.
-fn begin_events(peer: PeerId) -> Vec<u8> {
+fn begin_events(peer: PeerId, allowed_origin: Option<&str>) -> Vec<u8> {
     const BEGINNING: &[u8] =
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
-        X-Accel-Buffering: no\r\nConnection: close\r\nX-Wsrelayd-Peer: ";
-    end_head(BEGINNING.to_vec(), peer)
+        X-Accel-Buffering: no\r\nConnection: close\r\n";
+    const PEER_FIELD: &[u8] = b"X-Wsrelayd-Peer: ";
+    let allowed_origin = allowed_origin.unwrap_or_default().as_bytes();
+    end_head([BEGINNING, allowed_origin, PEER_FIELD].concat(), peer)
 }
 
 fn end_head(mut response: Vec<u8>, peer: PeerId) -> Vec<u8> {
@@ -313,11 +380,23 @@ fn check_no_body(fields: &Fields<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The subprotocol to answer with: the first one offered. A browser fails the connection if none is chosen.
-fn first_protocol<'h>(fields: &Fields<'h>) -> Result<Option<&'h [u8]>, Refusal> {
+/// The subprotocol to answer with: the first one offered that is on the rule's list, or at all if that has none. A browser
+/// fails the connection if none is chosen.
+fn protocol<'h>(fields: &Fields<'h>, limits: &Limits) -> Result<Option<&'h [u8]>, Refusal> {
+    let list = &limits.subprotocols;
+    if limits.subprotocol_required && !fields.has(Name::SecWebSocketProtocol) {
+        return Err(Refusal::Subprotocol);
+    }
     if !fields.has(Name::SecWebSocketProtocol) {
         return Ok(None);
     }
-    let first = fields.items(Name::SecWebSocketProtocol).next().filter(|first| is_token(first));
-    first.map(Some).ok_or(BadRequest(PROTOCOL))
+    // None at all, or a first one that is no token: no list.
+    fields
+        .items(Name::SecWebSocketProtocol)
+        .next()
+        .filter(|first| is_token(first))
+        .ok_or(BadRequest(PROTOCOL))?;
+    let is_served = |item: &&[u8]| list.is_empty() || list.iter().any(|one| one.as_bytes() == *item);
+    let chosen = permit::offered_protocols(fields).filter(|item| is_token(item)).find(is_served);
+    if chosen.is_none() && limits.subprotocol_required { Err(Refusal::Subprotocol) } else { Ok(chosen) }
 }

@@ -3,7 +3,7 @@
 //! Plain numbers that the configuration fills in and that the simulation makes absurdly small. What happens at each
 //! limit is said where it stands.
 
-use crate::{event_stream, origin::Origins, rules::Rules};
+use crate::{event_stream, frame::Kind, origin::Origins, rules::Rules};
 use std::time::Duration;
 
 /// What becomes of a peer whose socket refuses bytes for too long or for too much.
@@ -38,6 +38,17 @@ pub enum Kinds {
     Text,
     /// Binary. Another: 1003 `binary-only`; if it is posted: 415.
     Binary,
+}
+
+impl Kinds {
+    /// Whether messages of this kind are among them.
+    pub(crate) fn take(self, kind: Kind) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Text => kind == Kind::Text,
+            Self::Binary => kind == Kind::Binary,
+        }
+    }
 }
 
 /// What becomes of a peer that sends more than its rate allows.

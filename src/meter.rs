@@ -42,7 +42,7 @@ impl Meter {
         let (cost, cost_part) = cost(sent, per_sec);
         let (part, carries) = self.part.overflowing_add(cost_part);
         let cost = cost + if carries { NANO } else { Duration::ZERO };
-        let most = now.checked_add(MOST_DEBT).unwrap_or(now).max(self.paid);
+        let most = now.checked_add(MOST_DEBT).unwrap_or(now);
         let paid = self.paid.checked_add(cost).filter(|&paid| paid < most);
         *self = paid.map_or(Self { paid: most, part: 0 }, |paid| Self { paid, part });
     }
@@ -50,6 +50,11 @@ impl Meter {
     /// When anything more may be sent, if that is not at once: as soon as all is paid for, and time has gone on.
     pub(crate) fn free_at(&self, now: Instant) -> Option<Instant> {
         (self.paid >= now).then(|| self.paid.checked_add(NANO).unwrap_or(self.paid))
+    }
+
+    /// When a new one will do as well.
+    pub(crate) fn full_at(&self, burst: Duration) -> Option<Instant> {
+        self.paid.checked_add(burst)
     }
 
     /// Whether a new one would do as well.

@@ -26,7 +26,7 @@ pub fn channels<L>(relay: &Relay<L>) -> String {
 }
 
 fn channel(row: &ChannelRow<'_>) -> Value {
-    let ChannelRow { path, peers, event_streams, backlog_bytes, lag_bytes, lagging_peers } = row;
+    let ChannelRow { path, peers, event_streams, backlog_bytes, lag_bytes, lagging_peers, rule } = row;
     json!({
         "path": path,
         "peers": peers,
@@ -34,6 +34,7 @@ fn channel(row: &ChannelRow<'_>) -> Value {
         "backlog_bytes": backlog_bytes,
         "lag_bytes": lag_bytes,
         "lagging_peers": lagging_peers,
+        "rule": rule.map(ToString::to_string),
     })
 }
 
@@ -68,10 +69,21 @@ fn write_peer<L>(out: &mut String, row: &PeerRow<'_, L>, port: Option<u16>) -> f
     )?;
     write!(out, r#""messages_in":{messages_in},"messages_out":{messages_out},"bytes_in":{bytes_in},"#)?;
     write!(out, r#""bytes_out":{bytes_out},"lag_bytes":{lag},"takes_bytes":{takes_bytes},"#)?;
-    write!(out, r#""last_heard_secs":{quiet:.1},"tag":"#)?;
+    let user = row.user.map_or("null".into(), quoted);
+    write!(out, r#""last_heard_secs":{quiet:.1},"user":{user},"may":{},"tag":"#, may(row))?;
     match row.tag {
         Some(tag) => write!(out, r#""{tag:x}"}}"#),
         None => out.write_str("null}"),
+    }
+}
+
+/// What a peer may do, as a list.
+fn may<L>(row: &PeerRow<'_, L>) -> &'static str {
+    match (row.subscribes, row.publishes) {
+        (true, true) => r#"["subscribe","publish"]"#,
+        (true, false) => r#"["subscribe"]"#,
+        (false, true) => r#"["publish"]"#,
+        (false, false) => "[]",
     }
 }
 
@@ -113,6 +125,9 @@ mod tests {
             takes_bytes: false,
             quiet: Duration::ZERO,
             tag: Some(255),
+            user: Some("mary \"m\""),
+            subscribes: true,
+            publishes: false,
         }
     }
 
@@ -128,6 +143,7 @@ mod tests {
             "id": "12.3", "address": "192.0.2.7", "via": "unix:", "channel": "/%22\"", "form": "event-stream",
             "age_secs": 1.3, "messages_in": 1, "bytes_in": 2, "messages_out": 3, "bytes_out": 4, "lag_bytes": 5,
             "takes_bytes": false, "last_heard_secs": 0.0, "tag": "ff",
+            "user": "mary \"m\"", "may": ["subscribe"],
         });
         assert_eq!(told(&row()), wanted);
         let direct = told(&PeerRow { tag: None, caller: Caller::direct(Source::Unix), ..row() });
@@ -145,7 +161,7 @@ mod tests {
         let (channel, peer) = (channel(&ChannelRow::default()), told(&row()));
         let names =
             [channel, peer].map(|row| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>()).concat();
-        assert_eq!(names.len(), 20, "{names:?}");
+        assert_eq!(names.len(), 23, "{names:?}");
         names
             .iter()
             .for_each(|name| assert!(section.contains(&format!("`{name}`")), "{name} is not explained"));

@@ -28,6 +28,8 @@ pub struct Entry {
     pub channel: Option<Box<str>>,
     /// How long the peer had been there when it ended.
     pub lasted: Option<Duration>,
+    /// Its user, if it is known.
+    pub user: Option<Box<str>>,
 }
 
 /// The last pieces of news.
@@ -57,7 +59,7 @@ impl Chronicle {
 
 fn told(seq: u64, at: SystemTime, entry: &Entry) -> Value {
     let at_ms = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let Entry { event, peer, address, reason, channel, lasted } = entry;
+    let Entry { event, peer, address, reason, channel, lasted, user } = entry;
     json!({
         "seq": seq,
         "at_ms": u64::try_from(at_ms).unwrap_or(u64::MAX),
@@ -67,6 +69,7 @@ fn told(seq: u64, at: SystemTime, entry: &Entry) -> Value {
         "reason": reason,
         "channel": channel,
         "lasted_secs": lasted.map(super::api::secs),
+        "user": user,
     })
 }
 
@@ -82,6 +85,7 @@ mod tests {
             reason: Some("eof"),
             channel: Some("/\"%22".into()),
             lasted: Some(Duration::from_millis(1260)),
+            user: Some("mary".into()),
         }
     }
 
@@ -102,7 +106,7 @@ mod tests {
         assert_eq!(numbers, (251..=450).rev().collect::<Vec<_>>());
         let wanted = json!({
             "seq": 450, "at_ms": 449, "event": "ended", "peer": "449.7", "address": "192.0.2.1:80", "reason": "eof",
-            "channel": "/\"%22", "lasted_secs": 1.3,
+            "channel": "/\"%22", "lasted_secs": 1.3, "user": "mary",
         });
         assert_eq!(told[0], wanted);
     }

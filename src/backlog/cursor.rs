@@ -19,6 +19,8 @@ pub(crate) struct Cursor {
     pub(super) own_bytes: u64,
     /// When the partly written frame is finished, go on to the newest message.
     pub(super) then_skip: bool,
+    /// Nothing is for this reader, from the beginning.
+    is_deaf: bool,
 }
 
 /// A reader's own messages ahead of it: runs of messages, each named by its first, chained through the frame index.
@@ -42,7 +44,17 @@ impl OwnRuns {
 impl Cursor {
     pub(super) fn new(pos: u64, number: u64) -> Self {
         let (limit, own, own_bytes, then_skip) = (u64::MAX, None, 0, false);
-        Self { pos, number, finish_to: pos, limit, own, own_bytes, then_skip }
+        Self { pos, number, finish_to: pos, limit, own, own_bytes, then_skip, is_deaf: false }
+    }
+
+    /// Of one who reads nothing: what is appended is behind its end.
+    pub(super) fn deaf(pos: u64, number: u64) -> Self {
+        Self { limit: pos, is_deaf: true, ..Self::new(pos, number) }
+    }
+
+    /// Whether nothing was ever for this reader.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.is_deaf
     }
 
     /// Stands between frames.

@@ -128,7 +128,7 @@ impl<'h> Fields<'h> {
     }
 
     /// The items of the list that all lines called `name` make together, the empty ones left out (RFC 9110 5.6.1).
-    pub(crate) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> {
+    pub(crate) fn items(&self, name: Name) -> impl Iterator<Item = &'h [u8]> + use<'h> {
         self.all(name)
             .flat_map(|value| value.split(|&b| b == b','))
             .map(<[u8]>::trim_ascii)

@@ -1,16 +1,17 @@
 //! A message that is sent by HTTP: what the head of a POST must say before a byte of the body is read.
 //!
-//! Owns the rules for the header lines of a POST, in the order in which its faults count. A page of a browser may not
-//! post: every site could have its visitors' browsers do it. The length is announced and nothing else says where the
+//! Owns the rules for the header lines of a POST, in the order in which its faults count. A page of a browser may post
+//! where it may open a WebSocket. The length is announced and nothing else says where the
 //! body ends, so that no proxy sees another end than we do. Leaves to others: the body.
 
 use std::borrow::Cow;
 
 use super::{
-    Fields, Name, Offer, path,
+    Fields, Name, Offer, methods, path,
+    permit::{self, Asked, Effort, Pass, Purpose},
     refusal::Refusal::{self, BadRequest},
 };
-use crate::frame::Kind;
+use crate::{frame::Kind, limits::Limits, rules::RuleId};
 
 /// A message that is announced by a good request.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,50 +25,65 @@ pub struct Post<'b> {
     /// What of the body came with the end of the head, and perhaps more.
     pub body: &'b [u8],
     pub(crate) kind: Kind,
+    /// What the answer says to the page that sent it, if one did.
+    pub(crate) allowed_origin: Option<Box<str>>,
+    /// What the path comes under.
+    pub(crate) rule: RuleId,
 }
 
 /// What the head says of the message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Announced {
     pub(super) kind: Kind,
     pub(super) length: usize,
     pub(super) expects_continue: bool,
+    pub(super) allowed_origin: Option<Box<str>>,
 }
 
 /// The answer to a POST whose message is to come: the sender may go on.
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The answer to a message that is due to so many peers.
-pub(crate) fn accepted(peers: usize) -> Vec<u8> {
+/// The answer to a message that is due to so many peers, with what it says to the page that sent it.
+pub(crate) fn accepted(peers: usize, allowed_origin: Option<&str>) -> Vec<u8> {
     let body = format!("{{\"peers\":{peers}}}\n");
-    let length = body.len();
+    let (length, allowed_origin) = (body.len(), allowed_origin.unwrap_or_default());
     format!(
-        "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "HTTP/1.1 202 Accepted\r\nConnection: close\r\n{allowed_origin}Content-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
 
-/// The judgement of the head of a POST whose `Host` is good: what it announces, and for which channel.
+/// The judgement of the head of a POST whose `Host` is good: what it announces, for which channel, and how it is let in.
 pub(super) fn judge<'h>(
     target: &'h [u8],
     fields: &Fields<'_>,
-    offer: &Offer,
-) -> Result<(Announced, &'h str), Refusal> {
+    offer: &Offer<'_>,
+    effort: &mut Effort,
+) -> Result<(Announced, &'h str, Pass), Refusal> {
     if fields.has(Name::TransferEncoding) && fields.has(Name::ContentLength) {
         return Err(BadRequest("the request has a Transfer-Encoding and a Content-Length"));
     }
-    if fields.has(Name::Origin) {
-        return Err(Refusal::Origin);
-    }
     let path = path::channel(target)?;
+    let (rule, limits) = permit::rule(path, offer)?;
+    if !limits.http_publish {
+        return Err(Refusal::Method(methods(false)));
+    }
+    let pass = permit::admit(Asked { target, path, fields }, Purpose::Post, rule, offer, effort)?;
+    Ok((announced(fields, limits)?, path, pass))
+}
+
+fn announced(fields: &Fields<'_>, limits: &Limits) -> Result<Announced, Refusal> {
     let length = length(fields)?;
     let expects_continue = expectation(fields)?;
-    if length > offer.max_message {
+    if length > limits.max_message {
         return Err(Refusal::BodyTooLarge);
     }
     let kind = kind(fields)?;
-    Ok((Announced { kind, length, expects_continue }, path))
+    if !limits.kinds.take(kind) {
+        return Err(Refusal::Kind(limits.kinds));
+    }
+    Ok(Announced { kind, length, expects_continue, allowed_origin: permit::allowed_origin(fields, limits) })
 }
 
 /// Exactly one `Content-Length`, of digits only (RFC 9112 6.3). One that no word holds is too large, whatever it is.

@@ -3,6 +3,8 @@
 //! Owns status, headers, body and counter label of each refusal (law 12: each is counted under exactly one). All of it
 //! is constant text: nothing that a peer sent stands in an answer. Leaves to others when to refuse.
 
+use crate::{limits::Kinds, token::TokenFault};
+
 /// Why a request was refused: decides the status, the headers and the counter's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -32,8 +34,24 @@ pub enum Refusal {
     MaxHandshakes,
     /// 503: shutting down.
     Draining,
-    /// 403: a message was posted by a page of a browser.
+    /// 403: the page that sent it is none from which requests are taken here.
     Origin,
+    /// 404: the path comes under no rule.
+    Channel,
+    /// 401: nobody may do that here without a token.
+    TokenMissing,
+    /// 401: the token is not good.
+    Token(TokenFault),
+    /// 403: the token does not say so, or none could.
+    Forbidden,
+    /// 400: none of the subprotocols of which one is demanded was offered.
+    Subprotocol,
+    /// 503: the channel has as many peers as it may.
+    MaxPeers,
+    /// 429: the address has sent as much as it may for now.
+    Rate,
+    /// 415: the channel takes no such messages.
+    Kind(Kinds),
     /// 411: a message was posted without its length.
     LengthRequired,
     /// 413: a message was posted that is over the limit.
@@ -61,19 +79,21 @@ impl Refusal {
     /// Status code.
     pub fn status(self) -> u16 {
         match self {
-            Self::BadRequest(_) => 400,
-            Self::Origin => 403,
+            Self::BadRequest(_) | Self::Subprotocol => 400,
+            Self::TokenMissing | Self::Token(_) => 401,
+            Self::Origin | Self::Forbidden => 403,
+            Self::Channel => 404,
             Self::Method(_) => 405,
             Self::Timeout | Self::BodyTimeout => 408,
             Self::LengthRequired => 411,
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
-            Self::MediaType => 415,
+            Self::MediaType | Self::Kind(_) => 415,
             Self::Expectation => 417,
             Self::Upgrade | Self::Version => 426,
-            Self::AddressConnections | Self::AddressRate => 429,
+            Self::AddressConnections | Self::AddressRate | Self::Rate => 429,
             Self::HeadTooLarge => 431,
-            Self::MaxConnections | Self::MaxHandshakes | Self::Draining | Self::Busy => 503,
+            Self::MaxConnections | Self::MaxHandshakes | Self::Draining | Self::MaxPeers | Self::Busy => 503,
             Self::HttpVersion => 505,
         }
     }
@@ -95,6 +115,14 @@ impl Refusal {
             Self::MaxHandshakes => "max_handshakes",
             Self::Draining => "draining",
             Self::Origin => "origin",
+            Self::Channel => "channel",
+            Self::TokenMissing => "token_missing",
+            Self::Token(fault) => fault.label(),
+            Self::Forbidden => "forbidden",
+            Self::Subprotocol => "subprotocol",
+            Self::MaxPeers => "max_peers",
+            Self::Rate => "rate",
+            Self::Kind(_) => "kind",
             Self::LengthRequired => "length_required",
             Self::BodyTooLarge => "body_too_large",
             Self::MediaType => "media_type",
@@ -116,21 +144,23 @@ impl Refusal {
     }
 
     fn reason(self) -> &'static str {
-        match self {
-            Self::BadRequest(_) => "Bad Request",
-            Self::Origin => "Forbidden",
-            Self::Method(_) => "Method Not Allowed",
-            Self::Timeout | Self::BodyTimeout => "Request Timeout",
-            Self::LengthRequired => "Length Required",
-            Self::BodyTooLarge => "Content Too Large",
-            Self::TargetTooLong => "URI Too Long",
-            Self::MediaType => "Unsupported Media Type",
-            Self::Expectation => "Expectation Failed",
-            Self::Upgrade | Self::Version => "Upgrade Required",
-            Self::AddressConnections | Self::AddressRate => "Too Many Requests",
-            Self::HeadTooLarge => "Request Header Fields Too Large",
-            Self::MaxConnections | Self::MaxHandshakes | Self::Draining | Self::Busy => "Service Unavailable",
-            Self::HttpVersion => "HTTP Version Not Supported",
+        match self.status() {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            411 => "Length Required",
+            413 => "Content Too Large",
+            414 => "URI Too Long",
+            415 => "Unsupported Media Type",
+            417 => "Expectation Failed",
+            426 => "Upgrade Required",
+            429 => "Too Many Requests",
+            431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
+            _ => "HTTP Version Not Supported",
         }
     }
 
@@ -144,6 +174,17 @@ impl Refusal {
             Self::Upgrade => "Connection: close, Upgrade\r\nUpgrade: websocket\r\n".into(),
             Self::Version => {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n".into()
+            }
+            // RFC 6750 3: nothing is said of a fault where there was no token.
+            Self::TokenMissing => {
+                "Connection: close\r\nWWW-Authenticate: Bearer realm=\"wsrelayd\"\r\n".into()
+            }
+            Self::Token(fault) => {
+                let what = fault.description();
+                format!(
+                    "Connection: close\r\nWWW-Authenticate: Bearer realm=\"wsrelayd\", error=\"invalid_token\", \
+                     error_description=\"{what}\"\r\n"
+                )
             }
             _ if matches!(self.status(), 429 | 503) => {
                 format!("Connection: close\r\nRetry-After: {retry_after_secs}\r\n")
@@ -183,8 +224,26 @@ impl Refusal {
             Self::MaxHandshakes => "Too many clients are connecting at the same moment: try again later.",
             Self::Draining => "The relay is shutting down: try again later.",
             Self::Origin => {
-                "This request has an Origin: a page in a browser sent it, and pages may not publish with POST."
+                "The page that sent this request is not of this host, and its Origin is not among `origins` in the \
+                 configuration of the relay."
             }
+            Self::Channel => {
+                "There is no such channel: no rule in the configuration of the relay is for this path."
+            }
+            Self::TokenMissing => {
+                "A token is needed here: send it as Authorization: Bearer TOKEN, or as the subprotocol bearer.TOKEN."
+            }
+            Self::Token(fault) => return format!("The token is not good: {}.\n", fault.description()),
+            Self::Forbidden => "This may not be done on this path, or not with this token.",
+            Self::Subprotocol => {
+                "None of the subprotocols that are offered is spoken here, and one is demanded."
+            }
+            Self::MaxPeers => "All places on this channel are taken: try again later.",
+            Self::Rate => "Too much was sent from your address in a short time: try again later.",
+            Self::Kind(Kinds::Text) => {
+                "Only text is taken here: send it with a Content-Type of text/*, in UTF-8."
+            }
+            Self::Kind(_) => "Only binary messages are taken here: send a Content-Type that is not text/*.",
             Self::LengthRequired => "The message needs a Content-Length: nothing is taken in chunks here.",
             Self::BodyTooLarge => {
                 "The message is too large: max_message in the configuration of the relay says how large it may be."

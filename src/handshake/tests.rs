@@ -130,16 +130,14 @@ fn status(verdict: &Verdict<'_>) -> u16 {
     }
 }
 
-/// The defaults, to a peer whose name is 12.3.
-const OFFER: Offer = Offer {
-    peer: PeerId { slot: 12, serial: 3 },
-    http_publish: false,
-    event_stream: false,
-    max_message: 64 << 10,
-};
+/// Bytes by somebody next door, where the defaults hold, to a peer whose name is 12.3.
+fn receive<'b>(handshake: &mut Handshake, bytes: &'b [u8]) -> Heard<'b> {
+    let limits = Limits::default();
+    handshake.receive(bytes, &Offer::bare(&limits, PeerId { slot: 12, serial: 3 }, Some(Source::Unix)))
+}
 
 fn ask<'b>(handshake: &mut Handshake, bytes: &'b [u8]) -> Verdict<'b> {
-    handshake.receive(bytes, Some(Source::Unix), &Proxies::default(), &OFFER).0
+    receive(handshake, bytes).verdict
 }
 
 /// The first verdict on `pieces`, which come one by one.
@@ -563,10 +561,10 @@ proptest! {
 
 /// The first verdict on the pieces, and for whom the request is found to be made.
 fn hear_all<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> (Verdict<'b>, Claim) {
-    let (mut handshake, proxies) = (Handshake::default(), Proxies::default());
-    let mut heard =
-        pieces.into_iter().map(|piece| handshake.receive(piece, Some(Source::Unix), &proxies, &OFFER));
-    heard.find(|(verdict, _)| *verdict != Verdict::More).unwrap_or((Verdict::More, Claim::Nothing))
+    let mut handshake = Handshake::default();
+    let mut heard = pieces.into_iter().map(|piece| receive(&mut handshake, piece));
+    let decided = heard.find(|heard| heard.verdict != Verdict::More);
+    decided.map_or((Verdict::More, Claim::Nothing), |heard| (heard.verdict, heard.claim))
 }
 
 fn edit() -> impl Strategy<Value = Vec<u8>> {

@@ -3,10 +3,13 @@
 //! Owns the stages of a peer; `open.rs` has the one that lasts, `post.rs` that of a message that comes by HTTP. Leaves to
 //! others: lists, channels, counting, and every decision about slowness.
 
+mod fault;
+mod meters;
 mod open;
 mod post;
 
-pub(crate) use open::{Circumstances, Fault, Input, Open, Overdue};
+pub(crate) use fault::Fault;
+pub(crate) use open::{Circumstances, Input, Open, Overdue};
 pub(crate) use post::{Posted, Posting};
 
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
     handshake::{Handshake, ProxyLine},
     limits::Limits,
     news::{Ended, Traffic},
+    rules::RuleId,
     scanner::{FrameLimits, Scanner, Step},
     wheel::{NEVER, Tick},
 };
@@ -60,6 +64,10 @@ pub(crate) struct Peer<L> {
     pub(crate) is_unnamed: bool,
     /// In which form the peer gets its channel, once it is open.
     pub(crate) form: Form,
+    /// It may publish, once it is open.
+    pub(crate) may_publish: bool,
+    /// What its channel comes under, once that is known.
+    pub(crate) rule: RuleId,
 }
 
 /// How a peer is counted under its address: to be given back when its slot is freed.
@@ -105,6 +113,8 @@ pub(crate) enum Reading {
     Unread,
     /// With its channel, which has too much on its way already.
     Held,
+    /// With the wheel, until what it sent is paid for.
+    Resting,
 }
 
 /// What a peer is doing.
@@ -159,6 +169,8 @@ impl<L> Peer<L> {
             copied: 0,
             is_unnamed: false,
             form: Form::Frames,
+            may_publish: false,
+            rule: RuleId::default(),
             due: false,
             writable: true,
             edge: false,
@@ -244,7 +256,7 @@ impl<L> Peer<L> {
         match &self.stage {
             Stage::Handshaking { deadline, .. } => Some(*deadline),
             Stage::Posting(posting) => Some(posting.deadline(limits)),
-            Stage::Open(open) => Some(open.deadline(limits, self.reading)),
+            Stage::Open(open) => Some(open.deadline(limits.under(self.rule), self.reading)),
             Stage::Closing(closing) => Some(closing.deadline),
             Stage::Gone { .. } => None,
         }

@@ -4,16 +4,15 @@
 //! that nothing decoded waits anywhere but here; hearing a peer does no work on the wheel. Leaves to others: what a
 //! message means, and what becomes of a peer that is late.
 
-use super::{Inflight, Reading, frame_limits, scan_for_close};
+use super::{Fault, Inflight, Reading, frame_limits, meters::Meters, scan_for_close};
 use crate::{
     canary::{self, Canary},
     control::Control,
-    counters::Disconnect,
     event_stream::Form,
     frame::{Header, Kind},
     limits::{Heartbeat, Limits},
     pipe::{DecodeError, Decoder},
-    scanner::{Breach, Scanner, Step},
+    scanner::{Breach, FrameLimits, Scanner, Step},
     token_bucket::TokenBucket,
 };
 use std::time::{Duration, Instant};
@@ -46,7 +45,7 @@ pub(crate) struct Open {
     next_ping: Instant,
     /// A ping that no sign of life has followed yet.
     pinged_at: Option<Instant>,
-    /// When its turn to be closed comes in a shutdown.
+    /// When it is closed: as its token has run out, or as its turn comes in a shutdown.
     leave_at: Option<Instant>,
 }
 
@@ -60,8 +59,10 @@ struct Ear {
     spoke: bool,
     /// When the unfinished message began.
     message_since: Option<Instant>,
-    /// Since when the peer is left unread by its channel.
+    /// Since when the peer is left unread, by its channel or for its rate.
     held_since: Option<Instant>,
+    /// What it has sent of late, where its rate is limited.
+    meters: Option<Box<Meters>>,
 }
 
 /// How long a peer has refused bytes while its lag was above the soft limit: only the time that its socket refused
@@ -95,34 +96,6 @@ pub(crate) enum Input {
     Closed(Option<u16>),
 }
 
-/// Why decoding ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Breach(Breach),
-    PingFlood,
-    /// Scanner and decoder disagree.
-    Internal,
-}
-
-impl Fault {
-    /// Reason, close code and close text.
-    pub(crate) fn verdict(self) -> (Disconnect, u16, &'static str) {
-        match self {
-            Self::Breach(breach) => {
-                let why = match breach {
-                    Breach::Protocol(_) => Disconnect::Protocol,
-                    Breach::Utf8 => Disconnect::Utf8,
-                    Breach::TooBig => Disconnect::Size,
-                    Breach::FragmentFlood => Disconnect::FragmentFlood,
-                };
-                (why, breach.code(), breach.token())
-            }
-            Self::PingFlood => (Disconnect::PingFlood, 1008, "ping-flood"),
-            Self::Internal => (Disconnect::Internal, 1011, "internal"),
-        }
-    }
-}
-
 /// What an open peer's wheel visit must know of the rest of the peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
@@ -143,14 +116,16 @@ pub(crate) enum Overdue {
     Message,
     Bytes,
     Leave,
+    /// It has waited for its rate long enough.
+    Wait,
 }
 
 impl Open {
-    pub(crate) fn new(limits: &Limits, first_ping: Duration, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Limits, first_ping: Duration, ends_at: Option<Instant>, now: Instant) -> Self {
         Self {
             ear: None,
             controls: TokenBucket::new(control_burst(limits), now),
-            leave_at: None,
+            leave_at: ends_at,
             alive_at: now,
             next_ping: now + first_ping,
             pinged_at: None,
@@ -162,8 +137,10 @@ impl Open {
     /// Goes on under other limits. What is left of the time to the next ping shrinks or grows with the interval, so that
     /// those who are pinged one after the other still are.
     pub(crate) fn adapt(&mut self, before: &Limits, limits: &Limits, now: Instant) {
-        if let Some(decoder) = self.ear.as_mut().and_then(|ear| ear.decoder.as_mut()) {
-            decoder.allow(limits.max_message);
+        if let Some(ear) = &mut self.ear {
+            ear.decoder.iter_mut().for_each(|decoder| decoder.allow(limits.max_message));
+            // A debt is time at another rate.
+            ear.meters = ear.meters.take().map(|meters| meters.renewed(limits.rate_burst, now));
         }
         let left = self.next_ping.saturating_duration_since(now).as_nanos();
         let left = left * limits.ping_interval.as_nanos() / before.ping_interval.as_nanos().max(1);
@@ -177,16 +154,35 @@ impl Open {
         bytes: &[u8],
         control: &mut Control,
         limits: &Limits,
+        may_publish: bool,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
+        let decoded = self.decode_any(bytes, control, limits, may_publish, now);
+        match decoded {
+            Err(Fault::Breach(Breach::TooBig)) if !may_publish => Err(Fault::MayNotPublish),
+            Ok((_, Input::Message(..), _)) if !may_publish => Err(Fault::MayNotPublish),
+            Ok((_, Input::Message(kind, _), _)) if !limits.kinds.take(kind) => Err(Fault::Kind(limits.kinds)),
+            other => other,
+        }
+    }
+
+    fn decode_any(
+        &mut self,
+        bytes: &[u8],
+        control: &mut Control,
+        limits: &Limits,
+        may_publish: bool,
+        now: Instant,
+    ) -> Result<(usize, Input, usize), Fault> {
+        let frames = input_limits(limits, may_publish);
         let Some(ear) = &mut self.ear else {
             // What leaves nothing behind, as a whole pong does, needs no memory of its own.
             let mut ear = Ear::default();
-            let decoded = ear.decode(bytes, &mut self.controls, control, limits, now);
+            let decoded = ear.decode(bytes, &mut self.controls, control, limits, frames, now);
             self.ear = (!ear.is_idle()).then(|| Box::new(ear));
             return decoded;
         };
-        ear.decode(bytes, &mut self.controls, control, limits, now)
+        ear.decode(bytes, &mut self.controls, control, limits, frames, now)
     }
 
     /// A scanner to hear the peer's close frame with, unless that stands in the left-over input.
@@ -229,9 +225,29 @@ impl Open {
         self.ear.take_if(|ear| ear.is_idle());
     }
 
-    /// The relay shuts down, and the peer goes at this time.
+    /// The relay shuts down, and the peer goes at this time, or when its token runs out.
     pub(crate) fn leave_at(&mut self, then: Instant) {
-        self.leave_at = Some(then);
+        self.leave_at = Some(self.leave_at.map_or(then, |before| before.min(then)));
+    }
+
+    /// One message of so many bytes was sent.
+    pub(crate) fn charge(&mut self, len: usize, limits: &Limits, now: Instant) {
+        let meters = &mut self.ear.get_or_insert_default().meters;
+        meters.get_or_insert_with(|| Meters::new(limits.rate_burst, now)).charge(len, limits, now);
+    }
+
+    /// When more may be sent, if that is not at once.
+    pub(crate) fn free_at(&self, now: Instant) -> Option<Instant> {
+        self.meters()?.free_at(now)
+    }
+
+    /// Until when the peer is left unread for its rate, if it is.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        self.meters()?.rests_until
+    }
+
+    fn meters(&self) -> Option<&Meters> {
+        self.ear.as_ref()?.meters.as_deref()
     }
 
     /// Whether a message has begun and not ended.
@@ -296,6 +312,17 @@ impl Open {
             let held = now.saturating_duration_since(held_since);
             ear.message_since = ear.message_since.map(|since| since + held);
         }
+        if let Some(meters) = self.ear.as_mut().and_then(|ear| ear.meters.as_mut()) {
+            meters.rests_until = None;
+        }
+    }
+
+    /// The peer is left unread until then, for its rate.
+    pub(crate) fn rest_until(&mut self, then: Instant, limits: &Limits, now: Instant) {
+        self.note_held(now);
+        // Over the rate of its address alone it has none of its own.
+        let meters = &mut self.ear.get_or_insert_default().meters;
+        meters.get_or_insert_with(|| Meters::new(limits.rate_burst, now)).rests_until = Some(then);
     }
 
     fn pong_deadline(&self, limits: &Limits) -> Instant {
@@ -304,7 +331,8 @@ impl Open {
 
     fn message_deadline(&self, limits: &Limits, reading: Reading) -> Option<Instant> {
         let since = self.ear.as_ref().and_then(|ear| ear.message_since);
-        since.filter(|_| reading != Reading::Held).map(|since| since + limits.message_timeout)
+        let is_read = !matches!(reading, Reading::Held | Reading::Resting);
+        since.filter(|_| is_read).map(|since| since + limits.message_timeout)
     }
 
     fn bytes_deadline(&self, limits: &Limits) -> Option<Instant> {
@@ -317,7 +345,9 @@ impl Open {
     }
 
     pub(super) fn deadline(&self, limits: &Limits, reading: Reading) -> Instant {
-        let others = [self.leave_at, self.message_deadline(limits, reading), self.bytes_deadline(limits)];
+        let rest = self.rests_until().filter(|_| reading == Reading::Resting);
+        let others =
+            [self.leave_at, rest, self.message_deadline(limits, reading), self.bytes_deadline(limits)];
         others.into_iter().flatten().fold(self.pong_deadline(limits), Instant::min)
     }
 
@@ -332,6 +362,9 @@ impl Open {
         }
         if self.message_deadline(limits, at.reading).is_some_and(|deadline| deadline <= now) {
             return Overdue::Message;
+        }
+        if at.reading == Reading::Resting && self.rests_until().is_none_or(|until| until <= now) {
+            return Overdue::Wait;
         }
         self.overdue_ping(limits, at, now)
     }
@@ -354,7 +387,7 @@ impl Open {
         if now < self.next_ping {
             return Overdue::Nothing;
         }
-        if at.reading == Reading::Held {
+        if matches!(at.reading, Reading::Held | Reading::Resting) {
             // Its pongs would pile up unread; and who is held is being sent to.
             self.next_ping = now + limits.ping_interval;
             return Overdue::Nothing;
@@ -375,8 +408,9 @@ impl Open {
     }
 
     /// Gives the decoder back if the peer has fallen silent between messages.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self, burst: Duration, now: Instant) {
         let Some(ear) = &mut self.ear else { return };
+        ear.meters.take_if(|meters| meters.is_spare(burst, now));
         if !std::mem::take(&mut ear.spoke) && ear.scanner.is_between_messages() {
             ear.decoder = None;
         }
@@ -392,6 +426,7 @@ impl Ear {
     fn is_idle(&self) -> bool {
         self.decoder.is_none()
             && self.held_since.is_none()
+            && self.meters.is_none()
             && self.left_over.is_empty()
             && self.scanner.is_between_messages()
             && !self.spoke
@@ -403,11 +438,12 @@ impl Ear {
         controls: &mut TokenBucket,
         control: &mut Control,
         limits: &Limits,
+        frames: FrameLimits,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
         let begun = self.scanner.frames_begun();
         let whole_frame = self.scanner.is_between_frames();
-        let (used, step) = self.scanner.scan(bytes, frame_limits(limits)).map_err(Fault::Breach)?;
+        let (used, step) = self.scanner.scan(bytes, frames).map_err(Fault::Breach)?;
         self.message_since = match self.scanner.is_between_messages() {
             true => None,
             false => self.message_since.or(Some(now)),
@@ -485,6 +521,16 @@ impl LeftOver {
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
     }
+}
+
+/// What a peer may send: one that may only listen no more than it takes to ask whether anybody is there.
+fn input_limits(limits: &Limits, may_publish: bool) -> FrameLimits {
+    let frames = frame_limits(limits);
+    if may_publish {
+        return frames;
+    }
+    let max_message = limits.heartbeat.as_ref().map_or(0, |heartbeat| heartbeat.request.len());
+    FrameLimits { max_message, ..frames }
 }
 
 /// Whether a message holds this and nothing else.

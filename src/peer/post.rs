@@ -23,6 +23,8 @@ pub(crate) struct Posting {
     length: usize,
     body: Vec<u8>,
     utf8: Utf8,
+    /// What the answer says to the page that sent it.
+    allowed_origin: Option<Box<str>>,
     /// When the head was complete.
     since: Instant,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Posted {
     pub(crate) path: Box<str>,
     pub(crate) kind: Kind,
     pub(crate) payload: Vec<u8>,
+    /// What the answer says to the page that sent it.
+    pub(crate) allowed_origin: Option<Box<str>>,
 }
 
 const NOT_UTF8: Refusal = Refusal::BadRequest("the message is of a type text/* and not UTF-8");
@@ -41,7 +45,8 @@ const TOO_LONG: Refusal = Refusal::BadRequest("the body is longer than its Conte
 impl Posting {
     pub(crate) fn new(post: &Post<'_>, now: Instant) -> Self {
         let (path, kind, length) = ((*post.path).into(), post.kind, post.length);
-        Self { path, kind, length, body: Vec::new(), utf8: Utf8::default(), since: now }
+        let allowed_origin = post.allowed_origin.clone();
+        Self { path, kind, length, body: Vec::new(), utf8: Utf8::default(), allowed_origin, since: now }
     }
 
     /// Takes the next bytes of the body, and answers with the message when it is complete; then this is good for
@@ -65,7 +70,11 @@ impl Posting {
             return Err(TOO_LONG);
         }
         let (path, payload) = (std::mem::take(&mut self.path), std::mem::take(&mut self.body));
-        Ok(Some(Posted { path, kind: self.kind, payload }))
+        Ok(Some(Posted { path, kind: self.kind, payload, allowed_origin: self.allowed_origin.take() }))
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     pub(crate) fn since(&self) -> Instant {
@@ -85,10 +94,20 @@ impl Posting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::RuleId;
 
     #[allow(clippy::disallowed_methods, reason = "a test begins somewhere")]
     fn posting(kind: Kind, length: usize) -> Posting {
-        let post = Post { path: "/a".into(), length, expects_continue: false, body: b"", kind };
+        let (rule, allowed_origin) = (RuleId::default(), None);
+        let post = Post {
+            path: "/a".into(),
+            length,
+            expects_continue: false,
+            body: b"",
+            kind,
+            allowed_origin,
+            rule,
+        };
         Posting::new(&post, Instant::now())
     }
 

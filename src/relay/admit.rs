@@ -9,7 +9,7 @@ use crate::{
     address::{Caller, Evidence, Proxies, Source},
     canary::{self, Canary},
     event_stream::Form,
-    handshake::{Claim, Offer, Refusal, Verdict},
+    handshake::{Claim, Effort, Heard, Offer, Pass, Refusal, Verdict},
     id::PeerId,
     news::{Event, News},
     peer::{Stage, Stay},
@@ -33,9 +33,11 @@ impl<L> Relay<L> {
         let Some(bytes) = self.hear_proxy_line(id, bytes, now) else { return };
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
-        let speaker = (!peer.is_unnamed).then_some(peer.caller.real);
-        let offer = Offer::new(&self.limits, id);
-        let (verdict, claim) = head.receive(bytes, speaker, &self.proxies, &offer);
+        let source = (!peer.is_unnamed).then_some(peer.caller.real);
+        let Self { limits, gate, desk, unix, proxies, .. } = self;
+        let offer = Offer { peer: id, limits, gate, desk, unix: *unix, source, proxies };
+        let Heard { verdict, claim, effort } = head.receive(bytes, &offer);
+        self.note_effort(effort);
         let is_good = !matches!(verdict, Verdict::More | Verdict::Refuse(_));
         // Whoever knocks without knowing what is here shows nothing of how peers come.
         let claim = if is_good || !matches!(claim, Claim::Missing(_)) { claim } else { Claim::Nothing };
@@ -46,15 +48,38 @@ impl<L> Relay<L> {
             Verdict::More => {}
             Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
             Verdict::Post(post) => self.begin_post(id, &post, now),
-            Verdict::Accept { response, path, tag } => {
-                self.note_tag(id, tag);
-                self.join(id, &path, Form::Frames, response, now);
+            Verdict::Accept { response, path, tag, pass } => {
+                self.seat(id, &path, Form::Frames, response, tag, pass, now);
             }
-            Verdict::Listen { response, path, tag } => {
-                self.note_tag(id, tag);
-                self.join(id, &path, Form::Events, response, now);
+            Verdict::Listen { response, path, tag, pass } => {
+                self.seat(id, &path, Form::Events, response, tag, pass, now);
             }
         }
+    }
+
+    fn note_effort(&mut self, Effort { signatures, user_ignored }: Effort) {
+        self.counters.token_signatures += signatures as u64;
+        self.counters.ignored_users += u64::from(user_ignored);
+    }
+
+    /// The peer joins the channel, unless that has no place for it.
+    #[allow(clippy::too_many_arguments, reason = "what a handshake brings, each once")]
+    fn seat(
+        &mut self,
+        id: PeerId,
+        path: &str,
+        form: Form,
+        response: Vec<u8>,
+        tag: Option<u64>,
+        pass: Pass,
+        now: Instant,
+    ) {
+        let most = self.limits.under(pass.rule).max_peers;
+        if most > 0 && self.channels.members_of(path) >= most {
+            return self.refuse(id, Refusal::MaxPeers, now);
+        }
+        self.note_tag(id, tag);
+        self.join(id, path, form, response, pass, now);
     }
 
     /// The peer wants to be found by this, as long as it is there.

@@ -81,8 +81,9 @@ impl<L> Relay<L> {
         if self.inflight.total() > self.limits.max_inflight_read {
             return Err(format!("{:?} of unfinished input are over the budget (law 9)", self.inflight));
         }
-        if let Some(id) = self.tags.keys().find(|id| self.roster.get(**id).is_none()) {
-            return Err(format!("{id} is gone, and can be found by its tag"));
+        if let Some(id) = self.tags.keys().chain(self.users.keys()).find(|id| self.roster.get(**id).is_none())
+        {
+            return Err(format!("{id} is gone, and can be found by its tag or its user"));
         }
         if self.copied > self.share_for_rests() {
             return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
@@ -105,6 +106,7 @@ impl<L> Relay<L> {
                 is_full && self.channels.is_waiting(seat.channel, id)
             }
             (Reading::Held, None) => false,
+            (Reading::Resting, _) => matches!(&peer.stage, Stage::Open(open) if open.rests_until().is_some()),
             _ => true,
         };
         if !waits {

@@ -124,6 +124,7 @@ impl<L> Relay<L> {
         if peer.copied > 0 && peer.control.is_empty() {
             self.copied -= std::mem::take(&mut peer.copied) as usize;
         }
+        let soft_lag = self.limits.under(peer.rule).soft_lag;
         let mut skips = false;
         if let Some(seat) = &mut peer.seat
             && in_backlog > 0
@@ -139,7 +140,7 @@ impl<L> Relay<L> {
             && open.has_refused()
         {
             open.stalled_since = None;
-            if peer.seat.as_ref().is_none_or(|seat| !self.channels.lags_above(seat, self.limits.soft_lag)) {
+            if peer.seat.as_ref().is_none_or(|seat| !self.channels.lags_above(seat, soft_lag)) {
                 open.forgive_lag();
             }
         }
@@ -175,10 +176,11 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let (Stage::Open(open), Some(seat)) = (&mut peer.stage, &peer.seat) else { return };
         let lag = self.channels.backlog(seat.channel).lag(&seat.cursor);
+        let limits = self.limits.under(peer.rule);
         self.counters.note_lag(lag);
-        open.note_lag(lag > self.limits.soft_lag as u64, now);
+        open.note_lag(lag > limits.soft_lag as u64, now);
         // A peer that must finish its frame before it can skip gets as much again.
-        let limit = self.limits.max_lag.saturating_mul(1 + usize::from(seat.cursor.is_skipping()));
+        let limit = limits.max_lag.saturating_mul(1 + usize::from(seat.cursor.is_skipping()));
         if lag > limit as u64 {
             self.slow(id, now);
         }
@@ -187,7 +189,8 @@ impl<L> Relay<L> {
 
     /// The peer has been too slow.
     pub(super) fn slow(&mut self, id: PeerId, now: Instant) {
-        match self.limits.on_slow {
+        let on_slow = self.roster.get(id).map(|peer| self.limits.under(peer.rule).on_slow);
+        match on_slow.unwrap_or_default() {
             OnSlow::Skip if !self.is_skipping(id) => self.skip(id, now),
             _ => self.cut(id, Disconnect::SlowConsumer, 1008, "slow-consumer", now),
         }
@@ -330,7 +333,9 @@ impl<L> Relay<L> {
     fn settle(&mut self, now: Instant) {
         self.channels.raise_offered();
         for id in self.due.iter() {
-            if let Some(seat) = self.roster.get(*id).and_then(|peer| peer.seat.as_ref()) {
+            if let Some(seat) = self.roster.get(*id).and_then(|peer| peer.seat.as_ref())
+                && !seat.cursor.is_deaf()
+            {
                 self.channels.lower_offered(seat.channel, seat.cursor.pos());
             }
         }

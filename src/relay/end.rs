@@ -182,7 +182,7 @@ impl<L> Relay<L> {
         let has_reply =
             peer.form == Form::Frames && story.as_ref().is_some_and(|story| story.why.is_orderly());
         let reply = match &peer.stage {
-            Stage::Open(open) if has_reply => open.await_reply(&self.limits),
+            Stage::Open(open) if has_reply => open.await_reply(self.limits.under(peer.rule)),
             _ => None,
         };
         peer.stage =
@@ -314,6 +314,7 @@ impl<L> Relay<L> {
             if let Some(peer) = self.roster.remove(id) {
                 self.end_stay(peer.stay());
                 self.tags.remove(&id);
+                self.users.remove(&id);
                 let reset = matches!(peer.stage, Stage::Gone { reset: true });
                 grave(Buried { id, link: peer.link, reset });
             }

@@ -35,10 +35,10 @@ impl<L> Relay<L> {
                 self.refuse(id, Refusal::BodyTimeout, now);
             }
             Stage::Open(open) => {
-                open.rest();
+                open.rest(self.limits.under(peer.rule).rate_burst, now);
                 let (form, reading, writable) = (peer.form, peer.reading, peer.writable);
                 let at = Circumstances { form, reading, writable, unsaid: !peer.control.is_empty() };
-                let overdue = open.overdue(&self.limits, at, now);
+                let overdue = open.overdue(self.limits.under(peer.rule), at, now);
                 self.settle_overdue(id, overdue, now);
             }
             Stage::Closing(closing) if closing.deadline <= now => self.give_up(id, now),
@@ -54,7 +54,9 @@ impl<L> Relay<L> {
             Overdue::Pong => self.cut(id, Disconnect::PingTimeout, 1001, "ping-timeout", now),
             Overdue::Message => self.close(id, Disconnect::IdleMessage, 1008, "idle-message", now),
             Overdue::Bytes => self.slow(id, now),
-            Overdue::Leave => self.send_off(id, now),
+            Overdue::Leave if self.drain_ends.is_some() => self.send_off(id, now),
+            Overdue::Leave => self.close(id, Disconnect::TokenExpired, 1008, "token-expired", now),
+            Overdue::Wait => self.wake(id, now),
         }
     }
 

@@ -9,14 +9,24 @@ use crate::{
     counters::Disconnect,
     event_stream::{self, Form},
     frame::Kind,
+    handshake::Pass,
     id::PeerId,
-    limits::{Limits, TurnBudget},
+    limits::{Limits, OnRate, TurnBudget},
     news::Event,
-    peer::{Fault, Input, Open, Reading, Stage},
+    peer::{Fault, Input, Open, Peer, Reading, Stage},
     wire::{Heard, Wire},
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tungstenite::Message;
+
+/// A signature that is looked at is as much work as so many reads: 100 µs or so.
+const READS_PER_SIGNATURE: usize = 20;
+
+/// Over how long after their end those are spread whose tokens run out at the same moment.
+const TOKEN_SPREAD: Duration = Duration::from_secs(5);
+
+/// What is read of a peer at a time whose rate is limited: so much may lie with us until it goes on.
+pub(super) const METERED_READ: usize = 4 << 10;
 
 /// What reading has cost in this turn.
 #[derive(Debug, Default)]
@@ -72,8 +82,10 @@ impl<L> Relay<L> {
         wire: &'w mut impl Wire<L>,
         spent: &mut Spent,
     ) -> Option<&'w [u8]> {
-        let max = self.limits.turn.read_per_peer;
         let peer = self.roster.get_mut(id)?;
+        let is_metered = matches!(peer.stage, Stage::Open(_)) && self.limits.under(peer.rule).meters();
+        let most = self.limits.turn.read_per_peer;
+        let max = if is_metered { most.min(METERED_READ) } else { most };
         let heard = wire.read(&mut peer.link, max);
         spent.reads += 1;
         self.counters.reads += 1;
@@ -93,7 +105,7 @@ impl<L> Relay<L> {
 
     fn hear_request(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
         let Some(bytes) = self.read(id, now, wire, spent) else { return };
-        let before = self.counters.posted;
+        let (before, signatures) = (self.counters.posted, self.counters.token_signatures);
         match self.roster.get(id).map(|peer| &peer.stage) {
             Some(Stage::Posting(_)) => self.hear_body(id, bytes, now),
             _ => self.hear_newcomer(id, bytes, now),
@@ -101,14 +113,15 @@ impl<L> Relay<L> {
         // A message that is posted is as much work as a frame.
         let messages = self.counters.posted - before;
         spent.frames += messages as usize;
+        spent.reads += (self.counters.token_signatures - signatures) as usize * READS_PER_SIGNATURE;
         self.counters.frames += messages;
         self.watch_listener(id, wire);
     }
 
     /// A newcomer that only listens would not be missed if it vanished without a word.
     fn watch_listener(&mut self, id: PeerId, wire: &mut impl Wire<L>) {
-        let Limits { ping_interval, pong_timeout, stall_timeout, .. } = self.limits;
         if let Some(peer) = self.roster.get_mut(id)
+            && let Limits { ping_interval, pong_timeout, stall_timeout, .. } = *self.limits.under(peer.rule)
             && peer.form == Form::Events
             && matches!(peer.stage, Stage::Open(_))
         {
@@ -118,12 +131,23 @@ impl<L> Relay<L> {
     }
 
     /// The peer takes its seat; it gets what is published from now on.
-    pub(super) fn join(&mut self, id: PeerId, path: &str, form: Form, response: Vec<u8>, now: Instant) {
+    pub(super) fn join(
+        &mut self,
+        id: PeerId,
+        path: &str,
+        form: Form,
+        response: Vec<u8>,
+        pass: Pass,
+        now: Instant,
+    ) {
         // Spread, so that a herd that came at once is not pinged in step.
         let half = self.limits.ping_interval / 2;
         let first_ping = half + self.random.part_of(half);
+        let ends_at = self.end_of(&pass, now);
         let Some(peer) = self.roster.get_mut(id) else { return };
-        peer.stage = Stage::Open(Open::new(&self.limits, first_ping, now));
+        peer.rule = pass.rule;
+        peer.may_publish = pass.publish;
+        peer.stage = Stage::Open(Open::new(self.limits.under(pass.rule), first_ping, ends_at, now));
         // The first that the peer is told: its buffer holds nothing, and takes the 101 without a copy.
         debug_assert!(peer.control.is_empty());
         peer.control.begin(response);
@@ -131,7 +155,10 @@ impl<L> Relay<L> {
             peer.control.push(event_stream::COMMENT);
         }
         peer.form = form;
-        peer.seat = Some(self.channels.join(path, form, id));
+        peer.seat = Some(self.channels.join(path, form, pass.subscribe, id));
+        if let Some(user) = pass.user {
+            self.users.insert(id, user);
+        }
         peer.joined_at = Some(now);
         self.handshaking -= 1;
         self.counters.joined += 1;
@@ -140,11 +167,17 @@ impl<L> Relay<L> {
         self.arm(id);
     }
 
+    /// When the peer's token runs out, and a little later, so that those who came by one mint do not all go at once.
+    fn end_of(&mut self, pass: &Pass, now: Instant) -> Option<Instant> {
+        let left = pass.ends?.saturating_sub(self.unix);
+        now.checked_add(left + self.random.part_of(TOKEN_SPREAD))
+    }
+
     /// Heard and forgotten: only the peer's close frame and its end matter any more.
     fn hear_leaving(&mut self, id: PeerId, now: Instant, wire: &mut impl Wire<L>, spent: &mut Spent) {
         let Some(bytes) = self.read(id, now, wire, spent) else { return };
-        if let Some(Stage::Closing(closing)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-            closing.hear(bytes, &self.limits);
+        if let Some(Peer { stage: Stage::Closing(closing), rule, .. }) = self.roster.get_mut(id) {
+            closing.hear(bytes, self.limits.under(*rule));
             self.rouse(id);
         }
     }
@@ -200,6 +233,10 @@ impl<L> Relay<L> {
 
     /// Whether an open peer must wait although it is owed a read; if its channel keeps it waiting, it waits there.
     fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
+        if self.is_over_rate(id, now) {
+            self.rest(id, now);
+            return true;
+        }
         let full = self.is_backlog_full();
         let crowded = self.inflight.left_over > self.limits.max_inflight_read / 2;
         let hold = self.limits.hold as u64;
@@ -225,11 +262,17 @@ impl<L> Relay<L> {
         while used < bytes.len() && frames < self.limits.turn.frames_per_peer {
             let Some(peer) = self.roster.get_mut(id) else { break };
             let Stage::Open(open) = &mut peer.stage else { break };
-            match open.decode(&bytes[used..], &mut peer.control, &self.limits, now) {
+            let limits = self.limits.under(peer.rule);
+            match open.decode(&bytes[used..], &mut peer.control, limits, peer.may_publish, now) {
                 Ok((step, input, begun)) => {
                     used += step;
                     frames += begun;
+                    let is_metered = limits.meters();
+                    let is_message = matches!(input, Input::Message(..));
                     self.take_in(id, input, now);
+                    if is_metered && is_message && self.is_over_rate(id, now) {
+                        break;
+                    }
                 }
                 Err(fault) => self.close_for(id, fault, now),
             }
@@ -244,9 +287,21 @@ impl<L> Relay<L> {
         match input {
             Input::Unfinished | Input::Control => {}
             Input::Heartbeat => self.counters.heartbeats += 1,
-            Input::Message(kind, message) => self.publish(id, kind, message),
+            Input::Message(kind, message) => self.take_message(id, kind, message, now),
             Input::Closed(code) => self.answer_close(id, code, now),
         }
+    }
+
+    /// A message is relayed, unless it is the one that is too many.
+    fn take_message(&mut self, id: PeerId, kind: Kind, message: Message, now: Instant) {
+        let is_metered = self.roster.get(id).is_some_and(|peer| self.limits.under(peer.rule).meters());
+        if is_metered {
+            if self.free_at(id, now).is_some() && self.on_rate(id) == OnRate::Disconnect {
+                return self.close(id, Disconnect::Rate, 1008, "rate", now);
+            }
+            self.charge(id, message.len(), now);
+        }
+        self.publish(id, kind, message);
     }
 
     fn publish(&mut self, id: PeerId, kind: Kind, message: Message) {
@@ -257,7 +312,7 @@ impl<L> Relay<L> {
         peer.traffic.messages_in += 1;
         peer.traffic.bytes_in += payload.len() as u64;
         let sent = if canary::sings(Canary::TypeForgotten) { Kind::Binary } else { kind };
-        self.channels.publish(seat, self.limits.echo, sent, &payload);
+        self.channels.publish(seat, self.limits.under(peer.rule).echo, sent, &payload);
         self.counters.messages_in += 1;
         self.counters.bytes_in += payload.len() as u64;
         #[cfg(any(test, feature = "simulation"))]

@@ -9,6 +9,7 @@
 //! | `admit.rs` | 3 | who a newcomer is, and whether its address may have one more |
 //! | `visitors.rs` | | connections and handshakes of each address |
 //! | `hear.rs` | 3 | input is read, decoded and published |
+//! | `rate.rs` | 3 | how much a peer and its address may send |
 //! | `post.rs` | 3 | messages that come by HTTP |
 //! | `expire.rs` | 4 | pings and deadlines |
 //! | `deliver.rs` | 5 | the only writes; who is slow; the budgets for memory |
@@ -25,6 +26,7 @@ mod end;
 mod expire;
 mod hear;
 mod post;
+mod rate;
 mod roll;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ use crate::{
     peer::{Inflight, Peer, Reading, Stage},
     random::Random,
     roster::Roster,
+    rules::RuleId,
     token::Gate,
     token_bucket::TokenBucket,
     wheel::{Tick, Wheel},
@@ -89,6 +92,8 @@ pub struct Relay<L> {
     unix: Duration,
     /// What those who asked for it are found by; of nobody else, and of nobody who is gone.
     tags: BTreeMap<PeerId, u64>,
+    /// Whom a proxy or a token has named; of nobody else, and of nobody who is gone.
+    users: BTreeMap<PeerId, Box<str>>,
     /// A proxy that names no client was seen, and told of.
     has_missed_a_client: bool,
     /// Unfinished input of all peers.
@@ -142,6 +147,7 @@ impl<L> Relay<L> {
             desk: Desk::default(),
             unix: Duration::ZERO,
             tags: BTreeMap::new(),
+            users: BTreeMap::new(),
             has_missed_a_client: false,
             inflight: Inflight::default(),
             copied: 0,
@@ -220,10 +226,13 @@ impl<L> Relay<L> {
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         let before = std::mem::replace(&mut self.limits, limits);
         self.kept = self.roster.len();
+        self.visitors.renew_meters();
         for id in ids {
-            if let Some(Peer { stage: Stage::Open(open), .. }) = self.roster.get_mut(id) {
-                open.adapt(&before, &self.limits, now);
+            self.come_under(id);
+            if let Some(Peer { stage: Stage::Open(open), rule, .. }) = self.roster.get_mut(id) {
+                open.adapt(&before, self.limits.under(*rule), now);
             }
+            self.wake(id, now);
             if self.roster.get(id).is_some_and(|peer| !peer.writable) {
                 self.weigh(id, now);
             }
@@ -232,6 +241,21 @@ impl<L> Relay<L> {
                 self.arm(id);
             }
         }
+    }
+
+    /// Finds out what the peer's channel comes under; under nothing but the general limits, if that is no channel any more.
+    fn come_under(&mut self, id: PeerId) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        peer.rule = match (&peer.seat, &peer.stage) {
+            (Some(seat), _) => self.limits.rule_for(self.channels.path(seat.channel)).unwrap_or_default(),
+            (None, Stage::Posting(posting)) => self.limits.rule_for(posting.path()).unwrap_or_default(),
+            _ => RuleId::default(),
+        };
+    }
+
+    /// The user of a peer that is still there, if it is known.
+    pub fn user_of(&self, id: PeerId) -> Option<&str> {
+        self.users.get(&id).map(|user| &**user)
     }
 
     /// From now on tokens are held against this; who is here already keeps what it was granted.

@@ -16,6 +16,7 @@ impl<L> Relay<L> {
     /// The head of a POST is good: the body is heard from now on, what came with the head to begin with.
     pub(super) fn begin_post(&mut self, id: PeerId, post: &Post<'_>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
+        peer.rule = post.rule;
         peer.stage = Stage::Posting(Box::new(Posting::new(post, now)));
         self.recount_inflight(id);
         self.hear_body(id, post.body, now);
@@ -49,12 +50,16 @@ impl<L> Relay<L> {
 
     /// A posted message is complete.
     fn take_post(&mut self, id: PeerId, posted: &Posted, now: Instant) {
-        let Posted { path, kind, payload } = posted;
+        let Posted { path, kind, payload, allowed_origin } = posted;
+        if self.roster.get(id).and_then(|peer| self.address_free_at(peer, now)).is_some() {
+            return self.refuse(id, Refusal::Rate, now);
+        }
         let peers = self.channels.open_members(path);
         if peers > 0 && self.has_no_room(path) {
             return self.refuse(id, Refusal::Busy, now);
         }
         self.channels.announce(path, *kind, payload);
+        self.charge(id, payload.len(), now);
         self.counters.posted += 1;
         self.counters.messages_in += 1;
         self.counters.bytes_in += payload.len() as u64;
@@ -65,7 +70,7 @@ impl<L> Relay<L> {
             text: *kind == crate::frame::Kind::Text,
             payload: payload.clone(),
         });
-        self.answer_post(id, peers, now);
+        self.answer_post(id, peers, allowed_origin.as_deref(), now);
     }
 
     /// Whether a sender on this channel would have to wait.
@@ -74,9 +79,9 @@ impl<L> Relay<L> {
         self.is_backlog_full() || self.channels.find(path).is_some_and(is_held)
     }
 
-    fn answer_post(&mut self, id: PeerId, peers: usize, now: Instant) {
+    fn answer_post(&mut self, id: PeerId, peers: usize, allowed_origin: Option<&str>, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
-        peer.control.push(&accepted(peers));
+        peer.control.push(&accepted(peers, allowed_origin));
         self.handshaking -= 1;
         self.enter_closing(id, Vec::new(), None, now);
     }

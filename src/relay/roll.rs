@@ -11,6 +11,7 @@ use crate::{
     id::PeerId,
     news::Traffic,
     peer::{Peer, Stage},
+    rules::Pattern,
 };
 use std::{
     cmp::Reverse,
@@ -50,6 +51,12 @@ pub struct PeerRow<'r, L> {
     pub quiet: Duration,
     /// What it is found by, if it asked for that.
     pub tag: Option<u64>,
+    /// Its user, if it is known.
+    pub user: Option<&'r str>,
+    /// It gets what others publish.
+    pub subscribes: bool,
+    /// It may publish.
+    pub publishes: bool,
 }
 
 /// A channel with an open peer.
@@ -67,6 +74,8 @@ pub struct ChannelRow<'r> {
     pub lag_bytes: u64,
     /// Peers that lack something and whose socket refuses it.
     pub lagging_peers: usize,
+    /// What it comes under.
+    pub rule: Option<&'r Pattern>,
 }
 
 impl<L> Relay<L> {
@@ -104,7 +113,12 @@ impl<L> Relay<L> {
         let total = ranks.len();
         ranks.sort_unstable_by_key(|(rank, path, _)| (*rank, *path));
         ranks.truncate(most);
-        (ranks.into_iter().map(|(_, path, row)| ChannelRow { path, ..row }).collect(), total)
+        (ranks.into_iter().map(|(_, path, row)| self.named(path, row)).collect(), total)
+    }
+
+    fn named<'r>(&'r self, path: &'r str, row: ChannelRow<'r>) -> ChannelRow<'r> {
+        let rule = self.limits.rule_for(path).and_then(|rule| self.limits.pattern_of(rule));
+        ChannelRow { path, rule, ..row }
     }
 
     /// hear: an operator sends a peer away, with a word for it. Says whether it was there.
@@ -134,6 +148,9 @@ impl<L> Relay<L> {
             takes_bytes: peer.writable,
             quiet: since(open.alive_at()),
             tag: self.tags.get(&id).copied(),
+            user: self.user_of(id),
+            subscribes: !seat.cursor.is_deaf(),
+            publishes: peer.may_publish && peer.form == Form::Frames,
         })
     }
 

@@ -14,6 +14,7 @@ use crate::{
     address::Network,
     handshake::Refusal,
     limits::{IDLE_ADDRESSES, Limits},
+    meter::Meter,
     peer::Stay,
     token_bucket::TokenBucket,
 };
@@ -42,6 +43,8 @@ struct Account {
     /// Refused, and still in their slots.
     refused: usize,
     handshakes: TokenBucket,
+    /// What its peers have sent of late, where that is limited: messages and bytes.
+    meters: Option<[Meter; 2]>,
     /// Its place among the idle.
     idle_until: Option<Instant>,
 }
@@ -80,6 +83,26 @@ impl Visitors {
         }
     }
 
+    /// A peer of this client has sent one message of so many bytes, at the rates of these limits.
+    pub(super) fn charge(&mut self, client: Network, len: usize, limits: &Limits, now: Instant) {
+        let Some(account) = self.accounts.get_mut(&client) else { return };
+        let burst = limits.rate_burst;
+        let [messages, bytes] = account.meters.get_or_insert_with(|| [Meter::new(burst, now); 2]);
+        messages.charge(1, limits.address_messages_per_sec.into(), burst, now);
+        bytes.charge(len as u64, limits.address_bytes_per_sec as u64, burst, now);
+    }
+
+    /// Other rates hold: what was sent at the old ones is forgotten.
+    pub(super) fn renew_meters(&mut self) {
+        self.accounts.values_mut().for_each(|account| account.meters = None);
+    }
+
+    /// When the peers of this client may send more, if that is not at once.
+    pub(super) fn free_at(&self, client: Network, now: Instant) -> Option<Instant> {
+        let [messages, bytes] = self.accounts.get(&client)?.meters.as_ref()?;
+        messages.free_at(now).max(bytes.free_at(now))
+    }
+
     /// A connection that was counted is no more. Says how many accounts had to be closed early.
     pub(super) fn leave(&mut self, stay: Stay, limits: &Limits) -> u64 {
         let Stay { client, is_refused } = stay;
@@ -89,11 +112,14 @@ impl Visitors {
         if account.connections + account.refused > 0 {
             return 0;
         }
-        if limits.handshakes_per_address_per_sec == 0 {
+        let handshakes = Duration::from_secs(BURST_SECS.into());
+        let counts = (limits.handshakes_per_address_per_sec > 0).then_some(self.latest + handshakes);
+        let Some(until) =
+            counts.max(account.full_at(limits.greatest_burst())).filter(|until| *until > self.latest)
+        else {
             self.accounts.remove(&client);
             return 0;
-        }
-        let until = self.latest + Duration::from_secs(BURST_SECS.into());
+        };
         account.idle_until = Some(until);
         self.idle.insert((until, client));
         self.shed()
@@ -166,8 +192,14 @@ impl Account {
             connections: 0,
             refused: 0,
             handshakes: TokenBucket::new(burst(limits), now),
+            meters: None,
             idle_until: None,
         }
+    }
+
+    /// When its meters are as good as new, where they have any.
+    fn full_at(&self, burst: Duration) -> Option<Instant> {
+        self.meters.and_then(|[messages, bytes]| messages.full_at(burst).max(bytes.full_at(burst)))
     }
 
     /// What speaks against one more connection. A handshake counts even where there is no place for it.

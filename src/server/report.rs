@@ -26,7 +26,9 @@ pub(super) fn tell(relay: &mut Relay<Link>, chronicle: &mut Chronicle) {
         }
         // All who are in the news of a turn are still there in it.
         if let (Some(caller), Some(link)) = (relay.address_of(news.id), relay.link_mut(news.id)) {
-            let who = Who { peer: news.id, caller, port: link.port() };
+            let port = link.port();
+            let user = relay.user_of(news.id).map(Into::into);
+            let who = Who { peer: news.id, caller, port, user };
             tell_of(&news.event, &who);
             if let Some(entry) = entry(&news.event, &who) {
                 chronicle.note(clock::calendar(), entry);
@@ -38,7 +40,8 @@ pub(super) fn tell(relay: &mut Relay<Link>, chronicle: &mut Chronicle) {
 /// The same for the chronicle. What concerns a proxy and no peer is for the log alone.
 fn entry(event: &Event, who: &Who) -> Option<Entry> {
     let (address, _) = who.caller.named(who.port);
-    let bare = Entry { event: "opened", peer: who.peer, address, reason: None, channel: None, lasted: None };
+    let (peer, user) = (who.peer, who.user.clone());
+    let bare = Entry { event: "opened", peer, address, reason: None, channel: None, lasted: None, user };
     Some(match event {
         Event::Opened { channel } => Entry { channel: Some(channel.clone()), ..bare },
         Event::Refused { reason } => Entry { event: "refused", reason: Some(*reason), ..bare },
@@ -100,6 +103,8 @@ struct Who {
     caller: Caller,
     /// Of the other end of the connection.
     port: Option<u16>,
+    /// If it is known.
+    user: Option<Box<str>>,
 }
 
 type Pair<'v> = (&'static str, Value<'v>);
@@ -121,13 +126,14 @@ struct Line<'l> {
     peer: String,
     address: String,
     via: Option<String>,
+    user: Option<&'l str>,
     pairs: &'l [Pair<'l>],
 }
 
 impl<'l> Line<'l> {
-    fn new(who: &Who, pairs: &'l [Pair<'l>]) -> Self {
+    fn new(who: &'l Who, pairs: &'l [Pair<'l>]) -> Self {
         let (address, via) = who.caller.named(who.port);
-        Self { peer: who.peer.to_string(), address, via, pairs }
+        Self { peer: who.peer.to_string(), address, via, user: who.user.as_deref(), pairs }
     }
 }
 
@@ -137,6 +143,9 @@ impl Source for Line<'_> {
         visitor.visit_pair(Key::from_str("address"), self.address.as_str().into())?;
         if let Some(via) = &self.via {
             visitor.visit_pair(Key::from_str("via"), via.as_str().into())?;
+        }
+        if let Some(user) = self.user {
+            visitor.visit_pair(Key::from_str("user"), user.into())?;
         }
         self.pairs.iter().try_for_each(|(key, value)| visitor.visit_pair(Key::from_str(key), value.clone()))
     }
@@ -178,7 +187,7 @@ mod tests {
     use core::net::IpAddr;
 
     fn line(caller: Caller) -> String {
-        let who = Who { peer: PeerId::from_word(7), caller, port: Some(55) };
+        let who = Who { peer: PeerId::from_word(7), caller, port: Some(55), user: Some("mary".into()) };
         let mut words = String::new();
         struct Words<'w>(&'w mut String);
         impl<'k> VisitSource<'k> for Words<'_> {
@@ -195,8 +204,11 @@ mod tests {
     fn a_client_is_named_and_its_proxy_where_there_is_one() {
         let via = IpAddr::from([127, 0, 0, 1]).into();
         let real = IpAddr::from([203, 0, 113, 7]).into();
-        assert_eq!(line(Caller::direct(via)), "peer=7.0 address=127.0.0.1:55 a=1 ");
-        assert_eq!(line(Caller { real, via }), "peer=7.0 address=203.0.113.7 via=127.0.0.1:55 a=1 ");
+        assert_eq!(line(Caller::direct(via)), "peer=7.0 address=127.0.0.1:55 user=mary a=1 ");
+        assert_eq!(
+            line(Caller { real, via }),
+            "peer=7.0 address=203.0.113.7 via=127.0.0.1:55 user=mary a=1 "
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::{super::*, status};
 use crate::frame::Kind;
+use crate::rules::RuleId;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// `curl -H 'Content-Type: text/plain' -d hello`, without the body.
 const POST: &str = "POST /room?a=b HTTP/1.1\r\n\
@@ -28,19 +30,24 @@ const LENGTH: &str = "Content-Length: 5\r\n";
 const ACCEPT: &str = "Accept: text/event-stream\r\n";
 
 /// Everything is offered, and a message has a hundred bytes at most.
-fn all() -> Offer {
-    let limits = Limits { http_publish: true, event_stream: true, max_message: 100, ..Limits::default() };
-    Offer::new(&limits, PeerId { slot: 7, serial: 0 })
+fn all() -> Offer<'static> {
+    static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
+        http_publish: true,
+        event_stream: true,
+        max_message: 100,
+        ..Limits::default()
+    });
+    Offer::bare(&LIMITS, PeerId { slot: 7, serial: 0 }, None)
 }
 
 /// The first verdict on pieces that come one by one.
-fn feed<'b>(pieces: impl IntoIterator<Item = &'b [u8]>, offer: &Offer) -> Verdict<'b> {
-    let (mut handshake, proxies) = (Handshake::default(), Proxies::default());
-    let mut heard = pieces.into_iter().map(|piece| handshake.receive(piece, None, &proxies, offer).0);
+fn feed<'b>(pieces: impl IntoIterator<Item = &'b [u8]>, offer: &Offer<'_>) -> Verdict<'b> {
+    let mut handshake = Handshake::default();
+    let mut heard = pieces.into_iter().map(|piece| handshake.receive(piece, offer).verdict);
     heard.find(|verdict| *verdict != Verdict::More).unwrap_or(Verdict::More)
 }
 
-fn whole<'b>(request: &'b str, offer: &Offer) -> Verdict<'b> {
+fn whole<'b>(request: &'b str, offer: &Offer<'_>) -> Verdict<'b> {
     feed([request.as_bytes()], offer)
 }
 
@@ -70,14 +77,17 @@ const POSTS: &[(&str, &str, &str)] = &[
     // Two ends of one body, before the Origin.
     (LENGTH, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nOrigin: null\r\n", "bad_request"),
     (LENGTH, "Transfer-Encoding: identity\r\nContent-Length: 5\r\n", "bad_request"),
-    // Pages, before the path.
-    (HOST, "Host: a\r\nOrigin: http://a\r\n", "origin"),
+    // The path, before the page.
+    (LINE, "POST /a/../b HTTP/1.1\r\n", "bad_request"),
+    (LINE, "POST * HTTP/1.1\r\nOrigin: null\r\n", "bad_request"),
+    (LINE, "POST http://127.0.0.1/room HTTP/1.1\r\n", "bad_request"),
+    // The page, before the length.
+    (HOST, "Host: a\r\nOrigin: http://a\r\n", ""),
+    (HOST, "Host: a\r\nOrigin: http://b\r\n", "origin"),
     (HOST, "Host: a\r\norigin: null\r\n", "origin"),
     (HOST, "Host: a\r\nOrigin:\r\n", "origin"),
-    // The path, before the length.
-    (LINE, "POST /a/../b HTTP/1.1\r\n", "bad_request"),
-    (LINE, "POST * HTTP/1.1\r\n", "bad_request"),
-    (LINE, "POST http://127.0.0.1/room HTTP/1.1\r\n", "bad_request"),
+    (HOST, "Host: a\r\nOrigin: http://a\r\nOrigin: http://a\r\n", "origin"),
+    (LENGTH, "Origin: null\r\n", "origin"),
     // The length, before the expectation.
     (LENGTH, "", "length_required"),
     (LENGTH, "Expect: nothing\r\n", "length_required"),
@@ -131,7 +141,8 @@ fn each_post_is_announced_or_refused_for_its_first_fault() {
 
 #[test]
 fn where_it_is_not_offered_a_post_is_a_method_like_others() {
-    let offer = Offer::new(&Limits::default(), PeerId { slot: 0, serial: 0 });
+    let limits = Limits::default();
+    let offer = Offer::bare(&limits, PeerId { slot: 0, serial: 0 }, None);
     for row in POSTS {
         let request = post_of(row);
         let found = whole(&request, &offer);
@@ -155,7 +166,8 @@ fn what_a_post_announces_is_what_it_says() {
     assert!(!table.is_empty());
     for (from, to, kind, length, expects_continue) in table {
         let request = format!("{}hello", POST.replacen(from, to, 1));
-        let post = Post { path: "/room".into(), length, expects_continue, body: b"hello", kind };
+        let (path, body, rule, allowed_origin) = ("/room".into(), &b"hello"[..], RuleId::default(), None);
+        let post = Post { path, length, expects_continue, body, kind, allowed_origin, rule };
         assert_eq!(whole(&request, &all()), Verdict::Post(post), "{to:?}");
     }
 }
@@ -166,7 +178,7 @@ fn whatever_follows_the_head_of_a_post_is_handed_on_wherever_it_is_cut() {
     for at in POST.len()..=request.len() {
         let (front, back) = request.as_bytes().split_at(at);
         let mut handshake = Handshake::default();
-        let (verdict, _) = handshake.receive(front, None, &Proxies::default(), &all());
+        let verdict = handshake.receive(front, &all()).verdict;
         let Verdict::Post(post) = verdict else { panic!("{verdict:?}") };
         assert_eq!((post.body, post.length), (&front[POST.len()..], 5));
         assert_eq!([post.body, back].concat(), b"hello, and more");
@@ -207,7 +219,8 @@ fn an_event_stream_is_asked_for_by_name_and_without_an_upgrade() {
     let request = LISTEN.replacen("/room", "/room?wsrelayd-tag=1f", 1);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
                 X-Accel-Buffering: no\r\nConnection: close\r\nX-Wsrelayd-Peer: 7.0\r\n\r\n";
-    let listen = Verdict::Listen { response: head.into(), path: "/room".into(), tag: Some(31) };
+    let pass = Pass { subscribe: true, publish: true, ..Pass::default() };
+    let listen = Verdict::Listen { response: head.into(), path: "/room".into(), tag: Some(31), pass };
     assert_eq!(whole(&request, &all()), listen);
 }
 
@@ -222,7 +235,7 @@ fn a_websocket_is_found_by_the_tag_of_its_request() {
 #[test]
 fn the_answer_to_a_post_is_one_whole_response() {
     for peers in [0, 7, 10_000] {
-        let answer = String::from_utf8(accepted(peers)).unwrap();
+        let answer = String::from_utf8(accepted(peers, None)).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, format!("{{\"peers\":{peers}}}\n"));
         assert!(head.starts_with("HTTP/1.1 202 Accepted\r\nConnection: close\r\n"), "{head}");

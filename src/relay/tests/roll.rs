@@ -76,6 +76,7 @@ fn channels_are_ranked_by_their_slowest_and_then_by_their_peers() {
         backlog_bytes,
         lag_bytes: 7,
         lagging_peers: 2,
+        rule: None,
     };
     assert_eq!(rows[0], wanted);
     assert_eq!(rows[1], ChannelRow { path: "/three", peers: 3, ..ChannelRow::default() });

@@ -168,7 +168,10 @@ fn what_does_not_fit_together_is_told_where_it_was_said() {
             rule("max_message = \"1 MiB\""),
             "line 3, column 15: max_lag: expected at least 2 x max_message, \"2 MiB\", not \"1 MiB\", its default.",
         ),
-        (format!("hold = \"1 KiB\"\n{}", rule("max_lag = \"100 KiB\"\nsoft_lag = \"1 KiB\"")), "line 4, column 11: max_lag: expected at least 2 x max_message"),
+        (
+            format!("hold = \"1 KiB\"\n{}", rule("max_lag = \"100 KiB\"\nsoft_lag = \"1 KiB\"")),
+            "line 4, column 11: max_lag: expected at least 2 x max_message",
+        ),
         (rule("soft_lag = \"2 MiB\""), "line 3, column 12: max_lag: expected at least soft_lag"),
         (
             format!("max_message = \"500 KiB\"\n{}", rule("event_stream = true")),

@@ -17,7 +17,7 @@ use clap::Parser;
 use wsrelayd::{
     admin::client,
     cli::{Arguments, CONFIG, Command},
-    config::{Config, ConfigError, ConfigSource, Examination, Lowered, Machine, Place},
+    config::{Config, ConfigError, ConfigSource, Examination, Machine, Place, Warning},
     doctor,
     logging::{self, Outlet},
     nginx,
@@ -71,7 +71,7 @@ fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Out
     match &arguments.command {
         Some(Command::Status { json, config }) => ask(config.as_deref(), *json),
         Some(Command::Nginx { config }) => {
-            let (config, _) = installed(config.as_deref()).read().map_err(Failure::Config)?;
+            let (config, _) = installed(config.as_deref()).read_without_keys().map_err(Failure::Config)?;
             print(&nginx::render(&doctor::facts(&config)))
         }
         Some(Command::Doctor { config, nginx }) => examine_machine(config.as_deref(), nginx.as_deref()),
@@ -81,7 +81,7 @@ fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Out
 
 /// What a running relay says of itself.
 fn ask(file: Option<&Path>, as_json: bool) -> Result<(), Failure> {
-    let (config, _) = installed(file).read().map_err(Failure::Config)?;
+    let (config, _) = installed(file).read_without_keys().map_err(Failure::Config)?;
     print(&client::status(&config.admin, as_json).map_err(Failure::Unanswered)?)
 }
 
@@ -94,15 +94,15 @@ fn installed(file: Option<&Path>) -> ConfigSource {
 
 fn run(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
     let source = source(arguments, descriptors::raise_limit());
-    let (config, lowered) = source.read().map_err(Failure::Config)?;
+    let (config, warnings) = source.read().map_err(Failure::Config)?;
     if arguments.check {
-        check(arguments, &Examination::new(&config, Machine::look(source.descriptors)), lowered, outlet)
+        check(arguments, &Examination::new(&config, Machine::look(source.descriptors)), warnings, outlet)
     } else if arguments.print_config {
-        warn(lowered, outlet);
+        warn(warnings, outlet);
         print(&config.to_toml())
     } else {
         let handed = handed.map_err(StartError::Activation).map_err(Failure::Start)?;
-        serve(&config, source, handed, lowered, outlet)
+        serve(&config, source, handed, warnings, outlet)
     }
 }
 
@@ -110,7 +110,7 @@ fn serve(
     config: &Config,
     source: ConfigSource,
     handed: Vec<Handed>,
-    lowered: Option<Lowered>,
+    warnings: Vec<Warning>,
     outlet: &Outlet,
 ) -> Result<(), Failure> {
     logging::install(outlet, config.log, config.log_format);
@@ -118,9 +118,7 @@ fn serve(
     server.watch_log(outlet.clone());
     let (peers, operators) = server.places().map_err(Failure::Run)?;
     outlet.say(&greeting(&peers, &operators, &server.plain_places().map_err(Failure::Run)?));
-    if let Some(lowered) = lowered {
-        log::warn!("{lowered}");
-    }
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
     server.run().map_err(Failure::Run)
 }
 
@@ -142,13 +140,13 @@ fn source(arguments: &Arguments, descriptors: Option<u64>) -> ConfigSource {
 fn check(
     arguments: &Arguments,
     examination: &Examination,
-    lowered: Option<Lowered>,
+    warnings: Vec<Warning>,
     outlet: &Outlet,
 ) -> Result<(), Failure> {
     let what =
         arguments.config.as_deref().map_or("the built-in defaults".into(), |file| file.to_string_lossy());
     if !arguments.quiet {
-        warn(lowered, outlet);
+        warn(warnings, outlet);
         warn(examination.warnings(), outlet);
     }
     let refusal = examination.refusal();
@@ -275,7 +273,7 @@ mod tests {
     #[test]
     fn arguments_win_over_the_configuration() {
         let effective = |list: &[&str]| source(&Arguments::try_parse_from(list).unwrap(), None).read();
-        assert_eq!(effective(&["wsrelayd"]).unwrap(), (Config::default(), None));
+        assert_eq!(effective(&["wsrelayd"]).unwrap(), (Config::default(), vec![]));
         let (config, _) = effective(&["wsrelayd", "--listen", "[::1]:1", "--listen", "[::1]:2"]).unwrap();
         let [one, two] = ["[::1]:1", "[::1]:2"].map(|text| parse_listen(text).unwrap());
         assert_eq!((config.listen, config.admin), (vec![one.clone(), two.clone()], vec![]));

@@ -9,15 +9,17 @@ use log::LevelFilter;
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    Config, heartbeat,
+    Config, heartbeat, list,
     listen::{self, Listen},
     mistake::Mistake,
-    value::{self, Expected, Reading},
+    text::{self, Text},
+    value::{self, Expected, Reading, WAIT},
 };
 use crate::{
     address::{RealIpHeader, Trusted},
-    limits::{Heartbeat, OnSlow},
+    limits::{Access, Heartbeat, Kinds, OnRate, OnSlow},
     logging::Format,
+    origin::Origins,
 };
 
 /// Above this a socket buffer hides from us for minutes what a peer has not taken.
@@ -26,12 +28,23 @@ const MAX_SOCKET_BUFFER: usize = 16 << 20;
 /// A gibibyte times a thousand: no machine of today has it, so it is a slip of the pen.
 const MAX_SIZE: usize = 1 << 40;
 
+/// More than one thread relays.
+const MAX_RATE: usize = 1 << 40;
+
+/// Less is no burst, and more is no rate.
+const BURST: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+
+/// Clocks that are further apart are to be mended.
+const LEEWAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60 * 60);
+
 /// A key and where its value goes.
 pub(super) struct Key {
     /// As it stands in the file.
     pub name: &'static str,
     /// When a change of it holds.
     pub applies: Applies,
+    /// Whether it may stand in a `[[channel]]` too.
+    pub is_of_channel: bool,
     slot: Slot,
 }
 
@@ -60,15 +73,26 @@ enum Slot {
     Number(At<usize>, RangeInclusive<usize>),
     Number32(At<u32>, RangeInclusive<usize>),
     Size(At<usize>, RangeInclusive<usize>),
-    Span(At<Duration>),
+    Span(At<Duration>, RangeInclusive<Duration>),
+    Access(At<Access>),
+    Kinds(At<Kinds>),
+    OnRate(At<OnRate>),
+    Origins(At<Origins>),
+    Texts(At<Vec<Box<str>>>, &'static Text),
+    Name(At<Option<Box<str>>>, &'static Text),
 }
 
 const fn key(name: &'static str, slot: Slot) -> Key {
-    Key { name, applies: Applies::AtReload, slot }
+    Key { name, applies: Applies::AtReload, is_of_channel: false, slot }
 }
 
 const fn fixed(name: &'static str, slot: Slot) -> Key {
-    Key { name, applies: Applies::AtRestart, slot }
+    Key { name, applies: Applies::AtRestart, is_of_channel: false, slot }
+}
+
+/// One that may stand in a `[[channel]]` too.
+const fn ruled(name: &'static str, slot: Slot) -> Key {
+    Key { name, applies: Applies::AtReload, is_of_channel: true, slot }
 }
 
 /// Every key, in the order of `etc/wsrelayd.toml`.
@@ -77,14 +101,27 @@ pub(super) const KEYS: &[Key] = &[
     fixed("admin", Slot::Listen(|c| &mut c.admin)),
     key("log", Slot::Level(|c| &mut c.log)),
     fixed("log_format", Slot::Format(|c| &mut c.log_format)),
-    key("echo", Slot::Flag(|c| &mut c.limits.echo)),
-    key("http_publish", Slot::Flag(|c| &mut c.limits.http_publish)),
-    key("event_stream", Slot::Flag(|c| &mut c.limits.event_stream)),
-    key("heartbeat", Slot::Heartbeat(|c| &mut c.limits.heartbeat)),
+    ruled("echo", Slot::Flag(|c| &mut c.limits.echo)),
+    ruled("http_publish", Slot::Flag(|c| &mut c.limits.http_publish)),
+    ruled("event_stream", Slot::Flag(|c| &mut c.limits.event_stream)),
+    ruled("heartbeat", Slot::Heartbeat(|c| &mut c.limits.heartbeat)),
+    ruled("kinds", Slot::Kinds(|c| &mut c.limits.kinds)),
+    ruled("subprotocols", Slot::Texts(|c| &mut c.limits.subprotocols, &text::SUBPROTOCOL)),
+    ruled("subprotocol_required", Slot::Flag(|c| &mut c.limits.subprotocol_required)),
+    ruled("subscribe", Slot::Access(|c| &mut c.limits.subscribe)),
+    ruled("publish", Slot::Access(|c| &mut c.limits.publish)),
+    ruled("origins", Slot::Origins(|c| &mut c.limits.origins)),
+    key("token_keys", Slot::Texts(|c| &mut c.token_keys, &text::KEY_FILE)),
+    key("token_issuers", Slot::Texts(|c| &mut c.gate.issuers, &text::ISSUER)),
+    key("token_audience", Slot::Texts(|c| &mut c.gate.audience, &text::AUDIENCE)),
+    key("token_leeway", Slot::Span(|c| &mut c.gate.leeway, LEEWAY)),
+    key("token_query", Slot::Name(|c| &mut c.gate.query, &text::PARAMETER)),
     key("max_connections", Slot::Number(|c| &mut c.limits.max_connections, 1..=1_000_000)),
     key("max_handshakes", Slot::Number(|c| &mut c.limits.max_handshakes, 1..=1_000_000)),
+    ruled("max_peers", Slot::Number(|c| &mut c.limits.max_peers, 0..=1_000_000)),
     key("trusted_proxies", Slot::Trusted(|c| &mut c.trusted_proxies)),
     key("real_ip_header", Slot::Header(|c| &mut c.real_ip_header)),
+    key("identity_header", Slot::Name(|c| &mut c.gate.identity_header, &text::HEADER)),
     key(
         "max_connections_per_address",
         Slot::Number(|c| &mut c.limits.max_connections_per_address, 0..=1_000_000),
@@ -93,25 +130,34 @@ pub(super) const KEYS: &[Key] = &[
         "handshakes_per_address_per_sec",
         Slot::Number32(|c| &mut c.limits.handshakes_per_address_per_sec, 0..=1_000_000),
     ),
-    key("max_message", Slot::Size(|c| &mut c.limits.max_message, 1..=16 << 20)),
+    ruled("max_message", Slot::Size(|c| &mut c.limits.max_message, 1..=16 << 20)),
     key("max_frames", Slot::Number32(|c| &mut c.limits.max_frames, 1..=1_000_000)),
     key("control_frames_per_sec", Slot::Number32(|c| &mut c.limits.control_frames_per_sec, 1..=10_000)),
-    key("message_timeout", Slot::Span(|c| &mut c.limits.message_timeout)),
-    key("on_slow", Slot::OnSlow(|c| &mut c.limits.on_slow)),
-    key("max_lag", Slot::Size(|c| &mut c.limits.max_lag, 0..=MAX_SIZE)),
-    key("soft_lag", Slot::Size(|c| &mut c.limits.soft_lag, 1..=MAX_SIZE)),
-    key("soft_lag_time", Slot::Span(|c| &mut c.limits.soft_lag_time)),
-    key("stall_timeout", Slot::Span(|c| &mut c.limits.stall_timeout)),
+    key("message_timeout", Slot::Span(|c| &mut c.limits.message_timeout, WAIT)),
+    ruled("messages_per_sec", Slot::Number32(|c| &mut c.limits.messages_per_sec, 0..=1_000_000)),
+    ruled("bytes_per_sec", Slot::Size(|c| &mut c.limits.bytes_per_sec, 0..=MAX_RATE)),
+    ruled(
+        "address_messages_per_sec",
+        Slot::Number32(|c| &mut c.limits.address_messages_per_sec, 0..=1_000_000),
+    ),
+    ruled("address_bytes_per_sec", Slot::Size(|c| &mut c.limits.address_bytes_per_sec, 0..=MAX_RATE)),
+    ruled("rate_burst", Slot::Span(|c| &mut c.limits.rate_burst, BURST)),
+    ruled("on_rate", Slot::OnRate(|c| &mut c.limits.on_rate)),
+    ruled("on_slow", Slot::OnSlow(|c| &mut c.limits.on_slow)),
+    ruled("max_lag", Slot::Size(|c| &mut c.limits.max_lag, 0..=MAX_SIZE)),
+    ruled("soft_lag", Slot::Size(|c| &mut c.limits.soft_lag, 1..=MAX_SIZE)),
+    ruled("soft_lag_time", Slot::Span(|c| &mut c.limits.soft_lag_time, WAIT)),
+    ruled("stall_timeout", Slot::Span(|c| &mut c.limits.stall_timeout, WAIT)),
     key("max_backlog", Slot::Size(|c| &mut c.limits.max_backlog, 0..=MAX_SIZE)),
     key("max_inflight_read", Slot::Size(|c| &mut c.limits.max_inflight_read, 0..=MAX_SIZE)),
     key("hold", Slot::Size(|c| &mut c.limits.hold, 1 << 10..=MAX_SIZE)),
     key("send_buffer", Slot::Size(|c| &mut c.send_buffer, 4 << 10..=MAX_SOCKET_BUFFER)),
     key("receive_buffer", Slot::Size(|c| &mut c.receive_buffer, 4 << 10..=MAX_SOCKET_BUFFER)),
-    key("ping_interval", Slot::Span(|c| &mut c.limits.ping_interval)),
-    key("pong_timeout", Slot::Span(|c| &mut c.limits.pong_timeout)),
-    key("handshake_timeout", Slot::Span(|c| &mut c.limits.handshake_timeout)),
-    key("close_timeout", Slot::Span(|c| &mut c.limits.close_timeout)),
-    key("drain", Slot::Span(|c| &mut c.limits.drain)),
+    key("ping_interval", Slot::Span(|c| &mut c.limits.ping_interval, WAIT)),
+    key("pong_timeout", Slot::Span(|c| &mut c.limits.pong_timeout, WAIT)),
+    key("handshake_timeout", Slot::Span(|c| &mut c.limits.handshake_timeout, WAIT)),
+    key("close_timeout", Slot::Span(|c| &mut c.limits.close_timeout, WAIT)),
+    key("drain", Slot::Span(|c| &mut c.limits.drain, WAIT)),
 ];
 
 impl Key {
@@ -123,9 +169,15 @@ impl Key {
     pub(super) fn read(&self, value: &Spanned<DeValue<'_>>, config: &mut Config) -> Vec<Mistake> {
         let of = value.get_ref();
         let read = match &self.slot {
-            Slot::Listen(at) => return self.read_entries(value, at(config)),
-            Slot::Trusted(at) => return self.read_trusted(value, at(config)),
+            Slot::Listen(at) => return list::read_listeners(at(config), self.name, value),
+            Slot::Trusted(at) => return list::read_trusted(at(config), self.name, value),
             Slot::Heartbeat(at) => return heartbeat::read_into(at(config), self.name, value),
+            Slot::Origins(at) => return list::read_origins(at(config), self.name, value),
+            Slot::Texts(at, kind) => return list::read_texts(at(config), self.name, value, kind),
+            Slot::Name(at, kind) => put(at(config), text::read_name(of, kind)),
+            Slot::Access(at) => put(at(config), value::read_word(of)),
+            Slot::Kinds(at) => put(at(config), value::read_word(of)),
+            Slot::OnRate(at) => put(at(config), value::read_word(of)),
             Slot::Header(at) => put(at(config), value::read_word(of)),
             Slot::Level(at) => put(at(config), value::read_word(of)),
             Slot::Format(at) => put(at(config), value::read_word(of)),
@@ -134,40 +186,9 @@ impl Key {
             Slot::Number(at, range) => put(at(config), value::read_number(of, range)),
             Slot::Number32(at, range) => put(at(config), read_number32(of, range)),
             Slot::Size(at, range) => put(at(config), value::read_size(of, range)),
-            Slot::Span(at) => put(at(config), value::read_span(of)),
+            Slot::Span(at, range) => put(at(config), value::read_span(of, range)),
         };
-        read.err().map(|expected| self.mistake(value, expected)).into_iter().collect()
-    }
-
-    fn read_entries(&self, value: &Spanned<DeValue<'_>>, at: &mut Vec<Listen>) -> Vec<Mistake> {
-        let Some(list) = value.get_ref().as_array() else {
-            let expected = "a list of addresses, such as [\"127.0.0.1:9310\"]".to_owned();
-            return vec![self.mistake(value, expected.into())];
-        };
-        let (mut entries, mut mistakes) = (Vec::new(), Vec::new());
-        for one in list.iter() {
-            match listen::read(self.name, one) {
-                Ok(entry) => entries.push(entry),
-                Err(wrong) => mistakes.extend(wrong),
-            }
-        }
-        *at = entries;
-        mistakes
-    }
-
-    fn read_trusted(&self, value: &Spanned<DeValue<'_>>, at: &mut Trusted) -> Vec<Mistake> {
-        let Some(list) = value.get_ref().as_array() else {
-            let expected = "a list of networks, such as [\"127.0.0.0/8\", \"::1\", \"unix:\"]".to_owned();
-            return vec![self.mistake(value, expected.into())];
-        };
-        let (mut trusted, mut mistakes) = (Trusted::nobody(), Vec::new());
-        for one in list.iter() {
-            if let Err(expected) = trusted.add(one.get_ref().as_str().unwrap_or_default()) {
-                mistakes.push(self.mistake(one, expected.into()));
-            }
-        }
-        *at = trusted;
-        mistakes
+        read.err().map(|expected| mistake(self.name, value, expected)).into_iter().collect()
     }
 
     /// Sets the value in `to` to that in `from`.
@@ -183,14 +204,14 @@ impl Key {
             Slot::Flag(at) => *at(to) = *at(from),
             Slot::Number(at, _) | Slot::Size(at, _) => *at(to) = *at(from),
             Slot::Number32(at, _) => *at(to) = *at(from),
-            Slot::Span(at) => *at(to) = *at(from),
+            Slot::Span(at, _) => *at(to) = *at(from),
+            Slot::Access(at) => *at(to) = *at(from),
+            Slot::Kinds(at) => *at(to) = *at(from),
+            Slot::OnRate(at) => *at(to) = *at(from),
+            Slot::Origins(at) => at(to).clone_from(at(from)),
+            Slot::Texts(at, _) => at(to).clone_from(at(from)),
+            Slot::Name(at, _) => at(to).clone_from(at(from)),
         }
-    }
-
-    fn mistake(&self, value: &Spanned<DeValue<'_>>, expected: Expected) -> Mistake {
-        let Expected { what, hint } = expected;
-        let found = value::describe(value.get_ref());
-        Mistake::at(value.span(), format!("{}: expected {what}, not {found}{hint}", self.name))
     }
 
     /// The value as it would stand in a file.
@@ -207,9 +228,22 @@ impl Key {
             Slot::Number(at, _) => at(config).to_string(),
             Slot::Number32(at, _) => at(config).to_string(),
             Slot::Size(at, _) => value::write_size(*at(config)),
-            Slot::Span(at) => value::write_span(*at(config)),
+            Slot::Span(at, _) => value::write_span(*at(config)),
+            Slot::Access(at) => value::write_word(*at(config)),
+            Slot::Kinds(at) => value::write_word(*at(config)),
+            Slot::OnRate(at) => value::write_word(*at(config)),
+            Slot::Origins(at) => list::write_origins(at(config)),
+            Slot::Texts(at, _) => list::write_texts(at(config)),
+            Slot::Name(at, _) => text::write_name(at(config).as_deref()),
         }
     }
+}
+
+/// What stands where something else was expected.
+pub(super) fn mistake(key: &str, value: &Spanned<DeValue<'_>>, expected: Expected) -> Mistake {
+    let Expected { what, hint } = expected;
+    let found = value::describe(value.get_ref());
+    Mistake::at(value.span(), format!("{key}: expected {what}, not {found}{hint}"))
 }
 
 fn put<T>(place: &mut T, read: Reading<T>) -> Reading<()> {

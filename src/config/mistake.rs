@@ -26,7 +26,7 @@ enum Place {
 }
 
 /// One mistake, with what was expected and what to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mistake {
     place: Place,
     message: String,

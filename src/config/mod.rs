@@ -5,24 +5,32 @@
 //! Promises: no input panics; every mistake is told, not only the first, each with its place, what was expected and
 //! what to do; a key that is left out has its default. Leaves to others: acting on it.
 
+mod change;
+mod channel;
 mod heartbeat;
 mod keys;
+mod list;
 mod listen;
 mod machine;
 mod memory;
 mod mistake;
 mod nearest;
+mod relations;
 mod rules;
+mod secret;
 mod source;
+mod text;
 mod value;
+mod written;
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io,
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use log::LevelFilter;
@@ -35,16 +43,21 @@ use crate::{
     address::{Proxies, RealIpHeader, Trusted},
     limits::Limits,
     logging::Format,
+    rules::Pattern,
+    token::Gate,
 };
-use keys::{Applies, KEYS, Key};
+use channel::RawRule;
+use keys::{KEYS, Key};
 use mistake::Mistake;
 use source::{MAX_FILE, bytes_of};
+use written::Written;
 
 pub use listen::{Listen, NoPlace, Place, parse_listen};
 pub use machine::Machine;
 pub use memory::Examination;
 pub use mistake::ConfigError;
 pub use rules::Lowered;
+pub use secret::Exposed;
 pub use source::ConfigSource;
 
 /// The checked configuration. Sizes in bytes.
@@ -58,8 +71,12 @@ pub struct Config {
     pub trusted_proxies: Trusted,
     /// Where it says so.
     pub real_ip_header: RealIpHeader,
-    /// The limits of the core.
+    /// The limits of the core, and the rules.
     pub limits: Limits,
+    /// The files of the keys that tokens are signed with.
+    pub token_keys: Vec<Box<str>>,
+    /// What tokens are held against. Its keys are those of the files once these were read.
+    pub gate: Gate,
     /// The kernel's send buffer of each connection: what stands there is out of our sight, so it is kept small.
     pub send_buffer: usize,
     /// The kernel's receive buffer of each connection.
@@ -78,6 +95,8 @@ impl Default for Config {
             trusted_proxies: Trusted::default(),
             real_ip_header: RealIpHeader::default(),
             limits: Limits::default(),
+            token_keys: Vec::new(),
+            gate: Gate { leeway: Duration::from_secs(30), ..Gate::default() },
             send_buffer: 64 << 10,
             receive_buffer: 64 << 10,
             log: LevelFilter::Info,
@@ -92,7 +111,7 @@ impl Config {
         Proxies { trusted: self.trusted_proxies.clone(), header: self.real_ip_header }
     }
 
-    /// Every key with its value, as a file that is read to the same again.
+    /// Every key with its value, and every rule with what it says of its own, as a file that is read to the same again.
     pub fn to_toml(&self) -> String {
         let mut values = self.clone();
         let mut text = String::new();
@@ -100,27 +119,7 @@ impl Config {
             // A string takes everything.
             let _ = writeln!(text, "{} = {}", key.name, key.write(&mut values));
         }
-        text
-    }
-
-    /// What is another than in `before`: "key = old -> new" for each.
-    pub fn changes_since(&self, before: &Self) -> Vec<String> {
-        let (mut after, mut before) = (self.clone(), before.clone());
-        let mut said = |key: &Key| {
-            let (old, new) = (key.write(&mut before), key.write(&mut after));
-            (old != new).then(|| format!("{} = {old} -> {new}", key.name))
-        };
-        KEYS.iter().filter_map(&mut said).collect()
-    }
-
-    /// The same, but what only a restart changes as it is in `running`; and the keys in which that is another.
-    #[must_use]
-    pub fn fixed_to(mut self, running: &Self) -> (Self, Vec<&'static str>) {
-        let mut running = running.clone();
-        let fixed = KEYS.iter().filter(|key| key.applies == Applies::AtRestart);
-        let changed: Vec<_> = fixed.filter(|key| key.write(&mut self) != key.write(&mut running)).collect();
-        changed.iter().for_each(|key| key.copy(&mut running, &mut self));
-        (self, changed.iter().map(|key| key.name).collect())
+        text + &channel::write_all(self)
     }
 }
 
@@ -133,16 +132,18 @@ pub struct RawConfig {
     text: String,
     /// What was written, and the defaults where nothing was, or nothing right.
     values: Config,
-    /// Where each key's value stands in `text`. A key stands here exactly when the file has it.
-    places: BTreeMap<&'static str, Range<usize>>,
-    /// Where each entry of `listen` and `admin` stands in `text`, in their order; none where these are not of the file.
+    /// What stands at the top of the file.
+    written: Written,
+    /// The tables `[[channel]]`, in their order.
+    rules: Vec<RawRule>,
+    /// Where each entry of a list stands in `text`, in their order; none where the list is not of the file.
     entry_places: BTreeMap<&'static str, Vec<Range<usize>>>,
-    /// Keys whose value was refused, so that nothing is concluded from the default in its place.
-    refused: Vec<&'static str>,
     /// Keys whose value is that of the arguments.
     elsewhere: Vec<&'static str>,
     mistakes: Vec<Mistake>,
-    /// The file could not be read for a reason that may pass.
+    /// Files of secrets that everybody may read.
+    exposed: Vec<Exposed>,
+    /// A file could not be read for a reason that may pass.
     may_pass: bool,
 }
 
@@ -189,15 +190,30 @@ impl RawConfig {
             place.start < place.end
                 && !broken.iter().any(|line| place.start < line.end && line.start < place.end)
         };
-        for (name, value) in document.get_ref() {
+        let (rules, keys): (Vec<_>, Vec<_>) =
+            document.get_ref().iter().partition(|(name, _)| name.get_ref() == channel::KEY);
+        for (name, value) in keys {
             if is_whole(name.span().start..value.span().end) {
                 self.take(name, value);
             }
         }
-        if !broken.is_empty() {
-            // A key may have been lost with its line: nothing is concluded from any value.
-            self.refused = KEYS.iter().map(|key| key.name).collect();
+        for (name, tables) in rules {
+            let (rules, mistakes) = channel::read(name.span(), tables, &self.values, &is_whole);
+            self.rules = rules;
+            self.mistakes.extend(mistakes);
         }
+        if !broken.is_empty() {
+            self.believe_nothing();
+        }
+    }
+
+    /// A key may have been lost with its line: nothing is concluded from any value.
+    fn believe_nothing(&mut self) {
+        let written =
+            [&mut self.written].into_iter().chain(self.rules.iter_mut().map(|rule| &mut rule.written));
+        written.for_each(Written::refuse_all);
+        // A header may have been lost too, and then keys stand in another table than was meant.
+        self.rules.iter_mut().for_each(|rule| rule.pattern = None);
     }
 
     /// Notes what is not TOML, and answers with the line in which nothing can be believed.
@@ -221,12 +237,7 @@ impl RawConfig {
         let Some(key) = Key::named(name.get_ref().as_ref()) else {
             return self.mistakes.push(unknown(name, value));
         };
-        let mistakes = key.read(value, &mut self.values);
-        if !mistakes.is_empty() {
-            self.refused.push(key.name);
-        }
-        self.mistakes.extend(mistakes);
-        self.places.insert(key.name, value.span());
+        self.mistakes.extend(self.written.take(key, value, &mut self.values));
         if let Some(list) = value.get_ref().as_array() {
             self.entry_places.insert(key.name, list.iter().map(Spanned::span).collect());
         }
@@ -237,7 +248,7 @@ impl RawConfig {
     pub fn listening_on(mut self, listen: Vec<Listen>) -> Self {
         self.values.listen = listen;
         self.take_elsewhere("listen");
-        if !self.places.contains_key("admin") {
+        if !self.written.has("admin") {
             self.values.admin.clear();
         }
         self
@@ -253,9 +264,15 @@ impl RawConfig {
 
     fn take_elsewhere(&mut self, key: &'static str) {
         self.entry_places.remove(key);
-        self.places.remove(key);
-        self.refused.retain(|&refused| refused != key);
+        self.written.forget(key);
         self.elsewhere.push(key);
+    }
+
+    /// The line in which each rule begins.
+    fn lines_of_rules(self) -> Vec<(Pattern, usize)> {
+        let Self { rules, text, .. } = self;
+        let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        rules.into_iter().filter_map(|rule| Some((rule.pattern?, line(rule.place.start)))).collect()
     }
 
     /// Checks what values are to each other and to the number of `descriptors` that the process may have, `None` for
@@ -263,13 +280,36 @@ impl RawConfig {
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn check(mut self, descriptors: Option<u64>) -> Result<(Config, Option<Lowered>), ConfigError> {
-        rules::check(&mut self);
+    pub fn check(mut self, descriptors: Option<u64>) -> Result<(Config, Vec<Warning>), ConfigError> {
         let lowered = rules::fit(&mut self, descriptors);
+        rules::check(&mut self);
+        channel::put_in_order(&mut self);
         if self.mistakes.is_empty() {
-            Ok((self.values, lowered))
+            let lowered = lowered.map(Warning::Lowered);
+            Ok((
+                self.values,
+                lowered.into_iter().chain(self.exposed.into_iter().map(Warning::Exposed)).collect(),
+            ))
         } else {
             Err(ConfigError::new(self.file, self.text, self.mistakes).passing(self.may_pass))
+        }
+    }
+}
+
+/// What an operator should know of a configuration that is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// There are fewer descriptors than connections by default.
+    Lowered(Lowered),
+    /// A secret is none.
+    Exposed(Exposed),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lowered(lowered) => lowered.fmt(f),
+            Self::Exposed(exposed) => exposed.fmt(f),
         }
     }
 }
@@ -277,12 +317,15 @@ impl RawConfig {
 /// A key that is none, and which one was perhaps meant.
 fn unknown(name: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) -> Mistake {
     let written = name.get_ref().as_ref();
-    let hint = nearest::hint(written, KEYS.iter().map(|key| key.name));
+    let hint = nearest::hint(written, KEYS.iter().map(|key| key.name).chain([channel::KEY]));
+    let quoted = value::quote(written);
     let message = match value.get_ref() {
         DeValue::Table(_) => {
-            format!("unknown table {}: every key stands at the top, in no table", value::quote(written))
+            format!(
+                "unknown table {quoted}: every key stands at the top, in no table, or in a [[channel]]{hint}"
+            )
         }
-        _ => format!("unknown key {}{hint}", value::quote(written)),
+        _ => format!("unknown key {quoted}{hint}"),
     };
     Mistake::at(name.span(), message)
 }

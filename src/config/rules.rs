@@ -1,7 +1,7 @@
-//! What values of the configuration must be to each other, and to the machine.
+//! What the configuration must be to the machine, and its listeners to each other.
 //!
-//! Owns every relation, each with its reason, as one flat list; all that do not hold are told. A relation says nothing
-//! about a key whose value was refused already. Ranges of single values are left to `keys.rs`.
+//! Owns both, and tells all that does not hold, what `relations.rs` finds included. Nothing is said about a key whose value
+//! was refused already. Ranges of single values are left to `keys.rs`.
 
 use std::{fmt, net::SocketAddr, ops::Range};
 
@@ -9,7 +9,7 @@ use super::{
     RawConfig,
     listen::{Listen, Place},
     mistake::Mistake,
-    value::{write_size, write_span},
+    relations,
 };
 
 /// Token words hold this many listeners with room to spare, and nobody needs as many.
@@ -52,7 +52,7 @@ pub(super) fn fit(raw: &mut RawConfig, descriptors: Option<u64>) -> Option<Lower
     // Too many listeners are told elsewhere.
     let (from, listeners) = (raw.values.limits.max_connections, count_listeners(raw));
     let needed = descriptors_for(from, listeners);
-    if needed <= descriptors || raw.refused.contains(&"max_connections") {
+    if needed <= descriptors || raw.written.refuses("max_connections") {
         return None;
     }
     let to = usize::try_from(descriptors.saturating_sub(descriptors_for(0, listeners))).unwrap_or(from);
@@ -65,9 +65,9 @@ pub(super) fn fit(raw: &mut RawConfig, descriptors: Option<u64>) -> Option<Lower
              the limit (LimitNOFILE, ulimit -Hn)"
         );
         raw.mistakes.push(Mistake::elsewhere(message));
-    } else if let Some(place) = raw.places.get("max_connections") {
+    } else if let Some(place) = raw.written.place(&["max_connections"]) {
         let message = format!("max_connections: {short}. {raise}, or lower max_connections to at most {to}");
-        raw.mistakes.push(Mistake::at(place.clone(), message));
+        raw.mistakes.push(Mistake::at(place, message));
     } else {
         raw.values.limits.max_connections = to;
         return Some(Lowered { from, to, descriptors });
@@ -83,21 +83,25 @@ fn count_listeners(raw: &RawConfig) -> usize {
 /// Finds everything that does not fit together.
 pub(super) fn check(raw: &mut RawConfig) {
     let mut found = listeners(raw);
-    let broken = relations(raw).into_iter().filter(|relation| !relation.holds);
-    found.extend(broken.filter_map(|relation| relation.mistake(raw)));
+    for mistake in relations::broken(raw) {
+        // What several rules inherit is one mistake.
+        if !found.contains(&mistake) {
+            found.push(mistake);
+        }
+    }
     raw.mistakes.extend(found);
 }
 
 fn listeners(raw: &RawConfig) -> Vec<Mistake> {
     let keys = [("listen", 1, &raw.values.listen), ("admin", 0, &raw.values.admin)];
-    let keys = keys.into_iter().filter(|(key, ..)| !raw.refused.contains(key));
+    let keys = keys.into_iter().filter(|(key, ..)| !raw.written.refuses(key));
     let (mut mistakes, mut earlier) = (Vec::new(), Vec::new());
     for (key, least, entries) in keys {
         if (least..=MAX_LISTENERS).contains(&entries.len()) {
             mistakes.extend(clashes(raw, key, entries, &mut earlier));
         } else {
             let message = format!("expected {least} to {MAX_LISTENERS} addresses, not {}", entries.len());
-            mistakes.push(entry_mistake(raw, key, raw.places.get(key).cloned(), &message));
+            mistakes.push(entry_mistake(raw, key, raw.written.place(&[key]), &message));
         }
     }
     mistakes
@@ -154,111 +158,5 @@ fn entry_mistake(raw: &RawConfig, key: &str, place: Option<Range<usize>>, messag
         Some(place) => Mistake::at(place, format!("{key}: {message}")),
         None if raw.elsewhere.contains(&key) => Mistake::elsewhere(format!("--{key}: {message}")),
         None => Mistake::of_file(format!("{key}: {message}")),
-    }
-}
-
-/// What one value must be to another.
-struct Relation {
-    holds: bool,
-    /// The key that is named, and the other one.
-    keys: [&'static str; 2],
-    /// The value of the first, as it would be written.
-    value: String,
-    expected: String,
-    advice: &'static str,
-}
-
-impl Relation {
-    /// Stands at the first of the two keys that the file has: at least one, as the defaults break no rule.
-    fn mistake(self, raw: &RawConfig) -> Option<Mistake> {
-        let Self { keys, value, expected, advice, .. } = self;
-        if keys.iter().any(|key| raw.refused.contains(key)) {
-            return None;
-        }
-        let by_default = if raw.places.contains_key(keys[0]) { "" } else { ", its default" };
-        let message = format!("{}: expected {expected}, not {value}{by_default}. {advice}", keys[0]);
-        let place = keys.iter().find_map(|key| raw.places.get(key));
-        Some(match place {
-            Some(place) => Mistake::at(place.clone(), message),
-            None => Mistake::of_file(message),
-        })
-    }
-}
-
-fn at_least(
-    keys: [&'static str; 2],
-    value: usize,
-    least: usize,
-    named: &str,
-    advice: &'static str,
-) -> Relation {
-    let expected = format!("at least {named}, {}", write_size(least));
-    Relation { holds: value >= least, keys, value: write_size(value), expected, advice }
-}
-
-fn relations(raw: &RawConfig) -> [Relation; 7] {
-    let limits = &raw.values.limits;
-    // A message in fragments takes three times its payload; half of the budget, and one read more, may be input that
-    // was read and not yet decoded.
-    let one_sender = limits.max_message.saturating_mul(3).saturating_add(limits.turn.read_per_peer * 2);
-    [
-        at_least(
-            ["max_lag", "max_message"],
-            limits.max_lag,
-            limits.longest_form().saturating_mul(2),
-            if limits.event_stream {
-                "4 x max_message + 2 KiB (an event is twice as long)"
-            } else {
-                "2 x max_message"
-            },
-            "Raise max_lag or lower max_message: a peer may not be slow after one message",
-        ),
-        at_least(
-            ["max_backlog", "max_lag"],
-            limits.max_backlog,
-            limits.max_lag.saturating_mul(2),
-            "2 x max_lag",
-            "Raise max_backlog or lower max_lag: one slow peer may not use up the memory of all",
-        ),
-        at_least(
-            ["max_backlog", "hold"],
-            limits.max_backlog,
-            limits.hold.saturating_mul(2),
-            "2 x hold",
-            "Raise max_backlog or lower hold: senders must wait before a receiver is closed for memory",
-        ),
-        at_least(
-            ["max_lag", "hold"],
-            limits.max_lag,
-            limits.hold.saturating_mul(2),
-            "2 x hold",
-            "Raise max_lag or lower hold: what senders may have on its way makes nobody slow",
-        ),
-        at_least(
-            ["max_lag", "soft_lag"],
-            limits.max_lag,
-            limits.soft_lag,
-            "soft_lag",
-            "Raise max_lag or lower soft_lag: above max_lag, soft_lag would never be reached",
-        ),
-        at_least(
-            ["max_inflight_read", "max_message"],
-            limits.max_inflight_read,
-            one_sender,
-            "3 x max_message + 128 KiB",
-            "Raise max_inflight_read or lower max_message: the largest message must fit in",
-        ),
-        pong_before_ping(raw),
-    ]
-}
-
-fn pong_before_ping(raw: &RawConfig) -> Relation {
-    let (pong, ping) = (raw.values.limits.pong_timeout, raw.values.limits.ping_interval);
-    Relation {
-        holds: pong < ping,
-        keys: ["pong_timeout", "ping_interval"],
-        value: write_span(pong),
-        expected: format!("less than ping_interval, {}", write_span(ping)),
-        advice: "Lower pong_timeout or raise ping_interval: a ping must be answered before the next one",
     }
 }

@@ -13,8 +13,8 @@ fn raw(text: &str) -> RawConfig {
 }
 
 fn config(text: &str) -> Config {
-    let (config, lowered) = raw(text).check(None).unwrap();
-    assert_eq!(lowered, None);
+    let (config, warnings) = raw(text).check(None).unwrap();
+    assert_eq!(warnings, []);
     config
 }
 
@@ -25,7 +25,7 @@ fn complaint(text: &str) -> String {
 #[test]
 fn nothing_said_means_the_defaults_and_they_break_no_rule() {
     assert_eq!(config(""), Config::default());
-    assert_eq!(RawConfig::default().check(None).unwrap(), (Config::default(), None));
+    assert_eq!(RawConfig::default().check(None).unwrap(), (Config::default(), vec![]));
 }
 
 #[test]

@@ -8,15 +8,17 @@ use std::{ops::RangeInclusive, time::Duration};
 use log::LevelFilter;
 use toml::de::DeValue;
 
-use crate::{address::RealIpHeader, limits::OnSlow, logging::Format};
+use crate::{
+    address::RealIpHeader,
+    limits::{Access, Kinds, OnRate, OnSlow},
+    logging::Format,
+};
 
 use super::nearest;
 
-/// One tick of the timers.
-const MIN_SPAN: Duration = Duration::from_millis(100);
-
-/// Longer than any of these waits is of use.
-const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+/// From one tick of the timers to longer than any wait is of use.
+pub(super) const WAIT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
 
 /// Longest piece of a value that a message repeats, in characters: the line is shown anyway.
 const MAX_REPEATED: usize = 40;
@@ -56,6 +58,19 @@ impl Word for LevelFilter {
 
 impl Word for OnSlow {
     const WORDS: &[(&str, Self)] = &[("disconnect", Self::Disconnect), ("skip", Self::Skip)];
+}
+
+impl Word for Access {
+    const WORDS: &[(&str, Self)] =
+        &[("anyone", Self::Anyone), ("token", Self::Token), ("nobody", Self::Nobody)];
+}
+
+impl Word for Kinds {
+    const WORDS: &[(&str, Self)] = &[("both", Self::Both), ("text", Self::Text), ("binary", Self::Binary)];
+}
+
+impl Word for OnRate {
+    const WORDS: &[(&str, Self)] = &[("wait", Self::Wait), ("disconnect", Self::Disconnect)];
 }
 
 impl Word for RealIpHeader {
@@ -104,12 +119,13 @@ pub(super) fn read_size(value: &DeValue<'_>, range: &RangeInclusive<usize>) -> R
     if range.contains(&size) { Ok(size) } else { Err(expected().into()) }
 }
 
-pub(super) fn read_span(value: &DeValue<'_>) -> Reading<Duration> {
+pub(super) fn read_span(value: &DeValue<'_>, range: &RangeInclusive<Duration>) -> Reading<Duration> {
     let span = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
     let span =
         span.ok_or_else(|| "a duration with its unit, such as \"25s\", \"500ms\" or \"1m 30s\"".to_owned())?;
-    let expected = || format!("a duration from {} to {}", write_span(MIN_SPAN), write_span(MAX_SPAN));
-    if (MIN_SPAN..=MAX_SPAN).contains(&span) { Ok(span) } else { Err(expected().into()) }
+    let expected =
+        || format!("a duration from {} to {}", write_span(*range.start()), write_span(*range.end()));
+    if range.contains(&span) { Ok(span) } else { Err(expected().into()) }
 }
 
 fn integer(value: &DeValue<'_>) -> Option<usize> {

@@ -76,10 +76,15 @@ fn read() -> Instant {
     Instant::now()
 }
 
-/// The time of the calendar: to be told, never to be reckoned with.
+/// The time of the calendar: to be told, never to be reckoned with here.
 #[allow(clippy::disallowed_methods, reason = "no deadline and no order comes of it")]
 pub(super) fn calendar() -> SystemTime {
     SystemTime::now()
+}
+
+/// The time of the calendar since 1970, for tokens that are good for a time.
+pub(super) fn unix() -> Duration {
+    calendar().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Processor time of this thread so far, of which nothing passes while it waits.

@@ -30,6 +30,7 @@ use crate::{
     config::{Config, ConfigSource, Place},
     id::PeerId,
     logging::Outlet,
+    origin::Desk,
     relay::Relay,
     signals::Signals,
     systemd::{Handed, Manager},
@@ -107,6 +108,8 @@ impl Server {
         let clock = Clock::new();
         let mut relay = Relay::new(config.limits.clone(), seed(), clock.last());
         relay.believe(config.proxies());
+        relay.guard(config.gate.clone());
+        relay.serve_desk(desk(&doors.places().map_err(StartError::System)?.1));
         let accepts = config.limits.turn.accepts;
         let plain = doors.plain_places().map_err(StartError::System)?;
         let office = Office::new(clock.last(), plain.iter().map(ToString::to_string).collect());
@@ -237,6 +240,10 @@ impl Server {
         if signalled {
             self.heed_signals(now);
         }
+        // After a reload, which may bring the first key.
+        if !self.reload.config().gate.keys.is_empty() {
+            self.relay.tell_time(clock::unix());
+        }
         self.relay.hear(now, &mut self.sockets);
         let Self { relay, draining, doors, reload, sockets, office, .. } = self;
         let (accept_troubles, reloads) = (doors.troubles(), reload.counts());
@@ -289,6 +296,7 @@ impl Server {
             }
             self.relay.reconfigure(config.limits.clone(), now);
             self.relay.believe(config.proxies());
+            self.relay.guard(config.gate.clone());
         }
         self.manager.ready();
     }
@@ -335,6 +343,15 @@ impl Server {
             self.doors.retry();
         }
     }
+}
+
+/// Where the pages of the desk come from.
+fn desk(operators: &[Place]) -> Desk {
+    let address = |place: &Place| match place {
+        Place::Tcp(address) => Some(*address),
+        _ => None,
+    };
+    Desk { places: operators.iter().filter_map(address).collect() }
 }
 
 /// Brings one connection into the relay. The relay comes first: the token of the socket is the peer's id.

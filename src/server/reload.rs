@@ -14,6 +14,9 @@ use crate::{
 /// Lines of the log that one refused reload may take.
 const MAX_LINES: usize = 20;
 
+/// Changes that the line of one reload tells; a thousand rules may change at once.
+const MAX_CHANGES: usize = 50;
+
 /// What holds, and how it came about.
 #[derive(Debug)]
 pub(super) struct Reload {
@@ -52,10 +55,8 @@ impl Reload {
         let read = self.source.read_again();
         self.spare = spare().ok();
         match read {
-            Ok((config, lowered)) => {
-                if let Some(lowered) = lowered {
-                    log::warn!("{lowered}");
-                }
+            Ok((config, warnings)) => {
+                warnings.iter().for_each(|warning| log::warn!("{warning}"));
                 self.done += 1;
                 self.take(config)
             }
@@ -80,10 +81,19 @@ impl Reload {
         }
         // Either level hears of it.
         logging::set_level(config.log.max(self.config.log));
-        log::info!("SIGHUP: the configuration was reloaded: {}", changes.join(", "));
+        log::info!("SIGHUP: the configuration was reloaded: {}", listed(&changes));
         logging::set_level(config.log);
         self.config = config;
         Some(&self.config)
+    }
+}
+
+/// What changed, as one line of the log.
+fn listed(changes: &[String]) -> String {
+    let shown = changes.iter().take(MAX_CHANGES).cloned().collect::<Vec<_>>().join(", ");
+    match changes.len().saturating_sub(MAX_CHANGES) {
+        0 => shown,
+        more => format!("{shown}, and {more} more"),
     }
 }
 

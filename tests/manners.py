@@ -18,7 +18,7 @@ from daemon import Tally  # noqa: E402
 
 MOST_LINES = 600
 CORE = """address id roster wheel backlog frame scanner counters histogram token_bucket peer handshake channel pipe relay limits
-    wire""".split()
+    meter origin rules wire""".split()
 
 # The one thing here that is not ours, with the checksum that its files have in the package.
 UPLOT = {

@@ -5,9 +5,7 @@
 //! Nothing is decoded and nothing is rewritten.
 
 use super::refusal::Refusal::{self, BadRequest};
-
-/// Bytes of a path, its first slash included. Above it: 414.
-const MAX_PATH: usize = 255;
+use crate::rules::path::{self, PathFault};
 
 /// The path of `target`, which must be in origin-form (RFC 9112 3.2.1); its query is left out.
 ///
@@ -20,12 +18,7 @@ pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
     }
     let end = target.bytes().position(|b| b == b'?').unwrap_or(target.len());
     let path = &target[..end];
-    let segments = path.strip_prefix('/').ok_or(BadRequest("the target does not begin with a slash"))?;
-    check_segments(segments.as_bytes())?;
-    check_escapes(path.as_bytes())?;
-    if path.len() > MAX_PATH {
-        return Err(Refusal::TargetTooLong);
-    }
+    path::check(path).map_err(refusal)?;
     Ok(path)
 }
 
@@ -46,39 +39,17 @@ pub(crate) fn tag_of(digits: &[u8]) -> Option<u64> {
 
 const NOT_ASCII: Refusal = BadRequest("the target holds a # or a byte that is not visible ASCII");
 
-/// No dot segments, which a proxy resolves, and no empty ones but the last, which it merges.
-fn check_segments(segments: &[u8]) -> Result<(), Refusal> {
-    if segments.split(|&b| b == b'/').any(|segment| matches!(segment, b"." | b"..")) {
-        return Err(BadRequest("the path has a segment . or .."));
+/// What a request for such a path is answered.
+fn refusal(fault: PathFault) -> Refusal {
+    match fault {
+        PathFault::NoSlash => BadRequest("the target does not begin with a slash"),
+        PathFault::DotSegment => BadRequest("the path has a segment . or .."),
+        PathFault::TwoSlashes => BadRequest("the path has two slashes in a row"),
+        PathFault::BrokenEscape => BadRequest("a % in the path does not begin two hex digits"),
+        PathFault::HiddenSlash => BadRequest("the path holds %00 or %2F"),
+        PathFault::NeedlessEscape => BadRequest("the path escapes a byte that needs no escape"),
+        PathFault::TooLong => Refusal::TargetTooLong,
     }
-    if segments.starts_with(b"/") || segments.array_windows().any(|two| two == b"//") {
-        return Err(BadRequest("the path has two slashes in a row"));
-    }
-    Ok(())
-}
-
-/// Every `%` begins two hex digits, and never for a byte that could as well stand for itself (RFC 3986 2.3).
-fn check_escapes(path: &[u8]) -> Result<(), Refusal> {
-    for escape in path.split(|&b| b == b'%').skip(1) {
-        match escape.first_chunk().and_then(hex_byte) {
-            None => return Err(BadRequest("a % in the path does not begin two hex digits")),
-            Some(0 | b'/') => return Err(BadRequest("the path holds %00 or %2F")),
-            Some(byte) if is_unreserved(byte) => {
-                return Err(BadRequest("the path escapes a byte that needs no escape"));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn hex_byte(&[high, low]: &[u8; 2]) -> Option<u8> {
-    let digit = |b: u8| char::from(b).to_digit(16);
-    Some((digit(high)? << 4 | digit(low)?) as u8)
-}
-
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 #[cfg(test)]

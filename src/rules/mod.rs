@@ -3,6 +3,7 @@
 //! Owns the order of the rules, the most specific first, and the search for the one that a path comes under. Promises: no
 //! path comes under two rules of which neither is more specific than the other. Leaves to others: what the limits mean.
 
+pub(crate) mod path;
 mod pattern;
 
 use std::fmt;
@@ -51,8 +52,16 @@ impl Rules {
     /// These rules, of which there are at most `MOST_RULES`, in their order.
     ///
     /// # Errors
-    /// The first two of which neither is more specific than the other, and which have a path in common.
+    /// The first that is for a path which one before it is for too, while neither of the two is more specific than the other.
     pub fn new(rules: Vec<Rule>) -> Result<Self, Ambiguity> {
+        debug_assert!(rules.len() <= MOST_RULES);
+        for (later, rule) in rules.iter().enumerate() {
+            let clash =
+                |(earlier, other): (usize, &Rule)| Some((earlier, clash(&other.pattern, &rule.pattern)?));
+            if let Some((earlier, path)) = rules[..later].iter().enumerate().find_map(clash) {
+                return Err(Ambiguity { earlier, later, path });
+            }
+        }
         let mut rules = rules;
         rules.sort_by(|a, b| a.pattern.cmp(&b.pattern));
         Ok(Self(rules))
@@ -67,6 +76,12 @@ impl Rules {
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.0.iter()
     }
+}
+
+/// A path for which it is not clear which of two patterns it comes under.
+fn clash(one: &Pattern, other: &Pattern) -> Option<String> {
+    let is_clear = one.is_more_specific_than(other) || other.is_more_specific_than(one);
+    if is_clear { None } else { one.overlap(other) }
 }
 
 impl Limits {
@@ -102,3 +117,6 @@ impl Limits {
         of_rules.unwrap_or_else(|| what(self))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@
 //! An *event stream* is a second wire form of the same messages: a twin of the channel, with members and a backlog of its
 //! own, that is there only while somebody reads it. Lag, hold and budgets work for each of the two as they do for one.
 //!
+//! What holds on a channel are the limits of the *rule* that its path comes under, whole sets of which the general
+//! limits hold; what a peer may do there is decided once, at its handshake (`handshake/permit.rs`).
+//!
 //! # The map (imports go down only)
 //!
 //! | floor | files | what they own |
@@ -49,7 +52,8 @@
 //! exactly when it is owed a read, because a readable edge was not spent or input is left over, and its channel does not
 //! keep it waiting, of which more than `hold` bytes, in either form, were not yet offered to somebody who would take
 //! them. Who waits for that stands on a list of the channel's, and comes back to `unread` as soon as there is room. Who
-//! gets an event stream is read for its end alone, and waits for nobody. Over a budget for memory
+//! gets an event stream is read for its end alone, and waits for nobody. Who has sent more than its rate allows rests, on no
+//! list but the wheel, until that is paid for. Over a budget for memory
 //! a peer stays on `unread` for a turn unread. A reload gives the relay other limits within *hear*, all at once.
 //!
 //! # The laws

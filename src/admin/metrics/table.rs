@@ -59,6 +59,9 @@ const TOTALS: &[Total] = &[
         Count,
         "Times that a peer was left unread since a budget for memory was spent.",
     ),
+    total("rested", "rested", Count, "Times that a peer was left unread since it was over its rate."),
+    total("token_signatures", "token_signatures", Count, "Signatures of tokens that were looked at."),
+    total("ignored_users", "ignored_users", Count, "Users named by somebody who is not trusted to."),
     total("turns", "turns", Count, "Turns of the loop."),
     total("longest_turn_micros", "longest_turn_seconds", MostMicros, "The longest turn so far."),
     total(

@@ -64,6 +64,14 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Say which rule a path comes under, and what follows; without a path: the rules in the order in which they are tried
+    Rules {
+        /// The path of a channel, such as /feed/news
+        path: Option<String>,
+        /// Read the configuration from FILE
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Print the configuration of an nginx in front of the relay
     Nginx {
         /// Read the configuration from FILE
@@ -141,7 +149,8 @@ const AFTER_HELP: &str = "\
 Signals: SIGTERM and SIGINT close every peer with 1012 and stop; a second one stops at once. \
 SIGHUP reads the configuration again. SIGUSR1 logs the counters.
 Environment: RUST_LOG sets what is logged (off, error, warn, info, debug).
-Exit codes: 0 stopped (or all is good), 1 failed at run time (status: nobody answers; doctor: something does not work; token inspect: it would be refused), \
+Exit codes: 0 stopped (or all is good), 1 failed at run time (status: nobody answers; doctor: something does not work; \
+rules: there is no such channel; token inspect: it would be refused), \
 2 bad arguments or configuration.";
 
 /// All of it, for what is made from it.

@@ -21,6 +21,7 @@ use wsrelayd::{
     doctor,
     logging::{self, Outlet},
     mint, nginx,
+    rulebook::Rulebook,
     server::{self, Server, StartError, descriptors},
     systemd::{self, Handed},
 };
@@ -38,6 +39,8 @@ enum Failure {
     Output(io::Error),
     Unanswered(client::Unanswered),
     Token(mint::Mistake),
+    /// No channel has this path, and why.
+    NoChannel(String),
     /// An examination has found something that does not work, and said so.
     Unwell,
     /// A token would be refused, and why was said.
@@ -73,6 +76,7 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
 fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
     match &arguments.command {
         Some(Command::Status { json, config }) => ask(config.as_deref(), *json),
+        Some(Command::Rules { path, config }) => tell_rules(path.as_deref(), config.as_deref()),
         Some(Command::Nginx { config }) => {
             let (config, _) = installed(config.as_deref()).read_without_keys().map_err(Failure::Config)?;
             print(&nginx::render(&doctor::facts(&config)))
@@ -121,6 +125,18 @@ fn inspect(token: Option<&str>, file: Option<&Path>, path: Option<&str>) -> Resu
     let found = mint::inspect(&token, &config.gate, &config.limits, path, server::unix());
     print(&found.text)?;
     if found.is_good { Ok(()) } else { Err(Failure::Refused) }
+}
+
+/// What holds on a path; without one: all rules.
+fn tell_rules(path: Option<&str>, file: Option<&Path>) -> Result<(), Failure> {
+    let source = installed(file);
+    let (config, _) = source.read_without_keys().map_err(Failure::Config)?;
+    let lines = source.lines_of_rules();
+    let book = Rulebook { config: &config, file: source.file.as_deref(), lines: &lines };
+    match path {
+        Some(path) => print(&book.tell(path).map_err(Failure::NoChannel)?),
+        None => print(&book.list()),
+    }
 }
 
 /// What a subcommand reads: the file that was named, or the one that is installed, if it is.
@@ -258,8 +274,13 @@ impl Failure {
             Self::Config(_) | Self::Examined(_) => 2,
             Self::Token(error) if error.is_of_arguments() => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
-            Self::Start(_) | Self::Run(_) | Self::Output(_) | Self::Unanswered(_) | Self::Unwell => 1,
             Self::Token(_) | Self::Refused => 1,
+            Self::Start(_)
+            | Self::Run(_)
+            | Self::Output(_)
+            | Self::Unanswered(_)
+            | Self::NoChannel(_)
+            | Self::Unwell => 1,
         }
     }
 }
@@ -268,7 +289,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Examined(refusal) => f.write_str(refusal),
+            Self::Examined(why) | Self::NoChannel(why) => f.write_str(why),
             Self::Start(error) => error.fmt(f),
             Self::Run(error) => write!(f, "stopped by the system: {error}"),
             Self::Unanswered(error) => error.fmt(f),

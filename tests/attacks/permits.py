@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections import Counter
 
@@ -131,6 +132,15 @@ def by_program(field, key):
     return subprocess.run(command, check=True, capture_output=True, timeout=20).stdout.strip()
 
 
+def by_nobody():
+    """A token of each algorithm with a signature that nobody made, and that is looked at to its end."""
+    # Below the modulus of the one and the order of the other.
+    of_rsa, of_ed25519 = b"\0" + os.urandom(255), os.urandom(63) + b"\0"
+    made = [("HS256", os.urandom(32)), ("RS256", of_rsa), ("ES256", os.urandom(64)), ("EdDSA", of_ed25519)]
+    claims = coded(b'{"publish":["/guarded"]}')
+    return [b".".join([coded(json.dumps({"alg": name}).encode()), claims, coded(signature)]) for name, signature in made]
+
+
 def spoilt(token):
     """The same with another signature: of the same length, of zeros, of ones, of nothing; and with other claims."""
     message, _, signature = token.rpartition(b".")
@@ -154,7 +164,7 @@ def bearing(port, token, place=0):
 def token_flood(field):
     """Handshakes by the hundred at once, with good and bad tokens of each algorithm: a turn looks at few signatures."""
     good = [by_program(field, key) for key in [SECRET, *map(private, KINDS)]]
-    bad = [token for one in good for token in spoilt(one)]
+    bad = [*by_nobody(), *(token for one in good for token in spoilt(one))]
     tokens = [(token, 101) for token in good] + [(token, 401) for token in bad]
     due, joined = 0, 2
     for n in range(VOLLEYS):
@@ -169,11 +179,17 @@ def token_flood(field):
     field.expect(counters["token_signatures"] >= due / 2, f"{counters['token_signatures']} signatures")
 
 
-def volley(field, requests, wanted):
-    """Sends all but their last bytes, then those, while nobody looks. Says how many there were."""
-    sockets = [field.connect() for _ in requests]
+def ready_to_ask(port, requests):
+    """Connections on which all is said of these but their last bytes."""
+    sockets = [socket.create_connection(("127.0.0.1", port), 20) for _ in requests]
     for s, data in zip(sockets, requests):
         s.sendall(data[:-1])
+    return sockets
+
+
+def volley(field, requests, wanted):
+    """Sends all but their last bytes, then those, while nobody looks. Says how many there were."""
+    sockets = ready_to_ask(field.port, requests)
     os.kill(field.pair.process.pid, signal.SIGSTOP)
     before = field.counters()
     field.relay.signal(signal.SIGSTOP)

@@ -274,12 +274,13 @@ impl Failure {
             Self::Config(_) | Self::Examined(_) => 2,
             Self::Token(error) if error.is_of_arguments() => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
-            Self::Token(_) | Self::Refused => 1,
             Self::Start(_)
             | Self::Run(_)
             | Self::Output(_)
             | Self::Unanswered(_)
             | Self::NoChannel(_)
+            | Self::Token(_)
+            | Self::Refused
             | Self::Unwell => 1,
         }
     }

@@ -1,9 +1,10 @@
 //! `wsrelayd doctor`: an examination of the machine on which the relay is, or is to be.
 //!
 //! Owns the order of the examination and what is asked of the machine; each part makes findings of what it is given
-//! (`passage`, `front`: nginx; `unit`: the service manager), or looks itself (`probe`: the listeners). Promises: nothing
+//! (`passage`, `claims`, `front`: nginx; `unit`: the service manager), or looks itself (`probe`: the listeners). Promises: nothing
 //! is changed, and every wait is bounded. Leaves to others: printing, the exit code.
 
+mod claims;
 mod finding;
 mod front;
 mod passage;
@@ -123,7 +124,8 @@ fn silent(who: &str, why: &str) -> Finding {
 
 fn listeners(config: &Config, sockets: &str, facts: &Facts) -> Vec<Finding> {
     let inherited = |name: &str| unit::sockets(sockets, name);
-    let mut found: Vec<_> = facts.doors.iter().map(probe::relay).collect();
+    let knock = probe::Knock::of(&config.limits);
+    let mut found: Vec<_> = facts.doors.iter().map(|door| probe::relay(door, &knock)).collect();
     let admin = config.admin.iter().flat_map(|listen| nginx::addresses(&listen.place, inherited));
     found.extend(admin.map(|address| probe::admin(&address)));
     let handed = config.listen.iter().chain(&config.admin).filter_map(|listen| match &listen.place {

@@ -78,7 +78,8 @@ impl Passage<'_> {
             self.belief(),
             self.path(),
         ];
-        let lists = self.addresses().into_iter().chain(self.rewrites()).chain(self.limits());
+        let lists =
+            self.addresses().into_iter().chain(self.claims()).chain(self.rewrites()).chain(self.limits());
         one_by_one.into_iter().flatten().chain(lists).collect()
     }
 
@@ -104,14 +105,15 @@ impl Passage<'_> {
             ),
             (Some(_), true) => self.belief(),
         };
-        line.into_iter().chain(self.timeout("proxy_timeout", DEFAULT_STREAM_TIMEOUT)).collect()
+        let timeout = self.timeout("proxy_timeout", DEFAULT_STREAM_TIMEOUT);
+        line.into_iter().chain(timeout).chain(self.nobody_named()).collect()
     }
 
-    fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> String {
         format!("nginx: {}", self.route.label())
     }
 
-    fn error(&self, what: &str) -> Finding {
+    pub(super) fn error(&self, what: &str) -> Finding {
         Finding::error(format!("{} {what}", self.subject()))
     }
 
@@ -191,11 +193,16 @@ impl Passage<'_> {
         entries.any(|entry| entry.words.first().is_some_and(|to| says(to)))
     }
 
+    /// A header that would have to be passed on here.
+    pub(super) fn missing_header(&self, name: &str, consequence: &str, line: &str) -> Finding {
+        self.missing(name, &format!("does not pass {name} on"), consequence, line)
+    }
+
     /// A header that would have to be set here; perhaps it is, further out, in vain.
-    fn missing_header(&self, name: &str, consequence: &str, line: &str) -> Finding {
+    pub(super) fn missing(&self, name: &str, lack: &str, consequence: &str, line: &str) -> Finding {
         let sets = |one: &&Directive| one.value().eq_ignore_ascii_case(name);
         let Some(lost) = self.route.around("proxy_set_header").find(sets) else {
-            let what = format!("does not pass {name} on: {consequence}");
+            let what = format!("{lack}: {consequence}");
             return self.error(&what).at(self.route.pass).remedy(format!("add beside it: {line}"));
         };
         let own = self.route.all("proxy_set_header");

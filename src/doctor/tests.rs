@@ -1,7 +1,7 @@
 //! Tests of `doctor`: whole configurations of nginx in `tests/nginx/doctor`, each with exactly what is found in it.
 
 use super::*;
-use crate::{address::RealIpHeader, config::Place};
+use crate::{address::RealIpHeader, config::Place, nginx::Reliance};
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 
@@ -17,9 +17,15 @@ fn relay() -> Facts {
     Facts::of(&Config { listen, ..Config::default() }, |_| Vec::new())
 }
 
+/// The same, with users whom the proxy names and tokens in the query.
+fn relay_with_users() -> Facts {
+    Facts { identity_header: Some("X-User".into()), token_query: Some("token".into()), ..relay() }
+}
+
 fn found_in(text: &str, name: &str) -> Report {
     let around = Around { version: Some(Version([1, 22, 1])), processors: Some(2), is_accepted: false };
-    Report(examine(text, name, &relay(), around))
+    let facts = if name.contains("named") { relay_with_users() } else { relay() };
+    Report(examine(text, name, &facts, around))
 }
 
 fn configurations() -> Vec<PathBuf> {
@@ -59,10 +65,56 @@ fn the_printed_configuration_is_found_good() {
             one.proxy_protocol = listen == "proxy";
             let facts = Facts::of(&Config { listen: vec![one], ..Config::default() }, |_| Vec::new());
             let facts = Facts { real_ip_header: header, ..facts };
-            let report = Report(examine(&nginx::render(&facts), "f", &facts, Around::default()));
-            assert!(report.to_string().ends_with("0 errors, 0 warnings\n"), "{listen} {header:?}: {report}");
-            assert!(report.to_string().starts_with("ok "), "{listen} {header:?}: {report}");
+            let named = Facts {
+                identity_header: Some("X-User".into()),
+                token_query: Some("token".into()),
+                ..facts.clone()
+            };
+            for facts in [facts, named] {
+                let report = Report(examine(&nginx::render(&facts), "f", &facts, Around::default()));
+                assert!(
+                    report.to_string().ends_with("0 errors, 0 warnings\n"),
+                    "{listen} {header:?}: {report}"
+                );
+                assert!(report.to_string().starts_with("ok "), "{listen} {header:?}: {report}");
+            }
         }
+    }
+}
+
+/// The lines for a service that knows who it is stand there to be taken.
+#[test]
+fn the_printed_lines_that_ask_who_it_is_are_found_good() {
+    let facts = relay_with_users();
+    let printed = nginx::render(&facts);
+    let marks = ["auth_request", "proxy_set_header X-User $", "location = /.wsrelayd-auth", "    ", "}"];
+    let is_taken = |line: &str| marks.iter().any(|mark| line.starts_with(&format!("# {mark}")));
+    let taken = printed.lines().map(|line| {
+        let bare = line.trim_start();
+        if is_taken(bare) { &bare[2..] } else { line }
+    });
+    let asking = taken.collect::<Vec<_>>().join("\n").replace("proxy_set_header X-User \"\";", "");
+    let report = Report(examine(&asking, "f", &facts, Around::default())).to_string();
+    assert!(asking.contains("auth_request_set $wsrelayd_user $upstream_http_x_user;"), "{asking}");
+    assert!(report.starts_with("ok ") && report.ends_with("0 errors, 0 warnings\n"), "{report}\n{asking}");
+    let without = asking.replace("proxy_set_header X-User $wsrelayd_user;", "");
+    let report = Report(examine(&without, "f", &facts, Around::default())).to_string();
+    assert!(report.contains("any client may call itself anybody"), "{report}");
+}
+
+/// Where pages are listed, or all are taken, less hangs on `Host`, or nothing.
+#[test]
+fn what_is_said_of_a_host_is_as_bad_as_what_hangs_on_it() {
+    let text = nginx::render(&relay()).replace("proxy_set_header Host $http_host;", "");
+    let table = [
+        (Reliance::All, Severity::Error),
+        (Reliance::Some, Severity::Warning),
+        (Reliance::Nothing, Severity::Good),
+    ];
+    assert!(!table.is_empty());
+    for (reliance, severity) in table {
+        let found = examine(&text, "f", &Facts { reliance, ..relay() }, Around::default());
+        assert_eq!(found.iter().map(|finding| finding.severity).max(), Some(severity), "{found:?}");
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     address::{RealIpHeader, Trusted},
     config::{Config, Place},
+    limits::Limits,
 };
 
 /// Where the relay is reached.
@@ -74,6 +75,30 @@ pub struct Door {
     pub proxy_protocol: bool,
 }
 
+/// What hangs on `Host`: the origin of a page is compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliance {
+    /// Nothing.
+    Nothing,
+    /// Some pages: others are listed.
+    Some,
+    /// Every page, on some channels.
+    All,
+}
+
+impl Reliance {
+    fn of(limits: &Limits) -> Self {
+        let compares = |limits: &Limits| limits.origins.same_host && !limits.origins.any;
+        if limits.anywhere(|limits| compares(limits) && limits.origins.listed.is_empty()) {
+            Self::All
+        } else if limits.anywhere(compares) {
+            Self::Some
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
 /// What of a configuration concerns nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -93,6 +118,12 @@ pub struct Facts {
     pub handshakes_per_address_per_sec: u32,
     /// Bytes of a message at most.
     pub max_message: usize,
+    /// What hangs on `Host`.
+    pub reliance: Reliance,
+    /// The header that names the user, if any does.
+    pub identity_header: Option<Box<str>>,
+    /// The query parameter in which a token may stand, if in any.
+    pub token_query: Option<Box<str>>,
     /// Whom it is believed from.
     pub trusted: Trusted,
 }
@@ -112,7 +143,10 @@ impl Facts {
             max_connections: config.limits.max_connections,
             max_connections_per_address: config.limits.max_connections_per_address,
             handshakes_per_address_per_sec: config.limits.handshakes_per_address_per_sec,
-            max_message: config.limits.max_message,
+            max_message: config.limits.greatest(|limits| limits.max_message),
+            reliance: Reliance::of(&config.limits),
+            identity_header: config.gate.identity_header.clone(),
+            token_query: config.gate.query.clone(),
             real_ip_header: config.real_ip_header,
             trusted: config.trusted_proxies.clone(),
         }

@@ -11,7 +11,7 @@ mod tree;
 pub(crate) mod words;
 
 pub(crate) use facts::addresses;
-pub use facts::{Address, Door, Facts};
+pub use facts::{Address, Door, Facts, Reliance};
 pub(crate) use route::map_of;
 pub use route::{Route, Target, routes};
 pub use template::render;

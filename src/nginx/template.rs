@@ -18,6 +18,39 @@ map $remote_addr $wsrelayd_forwarded {
 }
 "#;
 
+/// One line of the log, without what comes behind the path.
+const LOG_FORMAT: &str = r#"
+# The query of a request may hold a token (token_query), which is for no log. (That of errors has it where one comes.)
+log_format wsrelayd '$remote_addr - $remote_user [$time_local] "$request_method $uri $server_protocol" '
+                    '$status $body_bytes_sent "$http_user_agent"';
+"#;
+
+const LOG: &str = "
+        access_log /var/log/nginx/access.log wsrelayd;
+";
+
+/// With a value of nothing no header is sent, and what a client wrote there never passes.
+const IDENTITY: &str = r#"
+        # Who it is: the relay believes @USER@ (identity_header), so it is always overwritten, or any client could call
+        # itself anybody. Nobody has a name until a service of your own is asked: take these three lines instead of the
+        # one behind them, and the location below.
+        # auth_request /.wsrelayd-auth;
+        # auth_request_set $wsrelayd_user $upstream_http_@VARIABLE@;
+        # proxy_set_header @USER@ $wsrelayd_user;
+        proxy_set_header @USER@ "";
+"#;
+
+const AUTH: &str = r#"    # A service of your own: it answers 204, with @USER@, or 401 or 403.
+    # location = /.wsrelayd-auth {
+    #     internal;
+    #     proxy_pass http://127.0.0.1:8000;
+    #     proxy_pass_request_body off;
+    #     proxy_set_header Content-Length "";
+    #     proxy_set_header X-Original-URI $request_uri;
+    # }
+
+"#;
+
 /// Descriptors of a worker besides its connections: listeners, logs, and what it opens for itself.
 const WORKER_RESERVE: usize = 240;
 
@@ -41,6 +74,10 @@ pub fn render(facts: &Facts) -> String {
         ("@BURST@", (5 * u64::from(facts.handshakes_per_address_per_sec.max(1))).to_string()),
         ("@HEADER@", facts.real_ip_header.name().to_owned()),
         ("@FORWARDED@", forwarded(facts.real_ip_header).to_owned()),
+        ("@LOG_FORMAT@", only_if(facts.token_query.is_some(), LOG_FORMAT)),
+        ("@LOG@", only_if(facts.token_query.is_some(), LOG)),
+        ("@IDENTITY@", identity(facts, IDENTITY)),
+        ("@AUTH@", identity(facts, AUTH)),
         ("@MAPS@", maps(facts.real_ip_header).to_owned()),
         ("@PING@", humantime::format_duration(facts.ping_interval).to_string()),
         ("@PONG@", humantime::format_duration(facts.pong_timeout).to_string()),
@@ -63,6 +100,17 @@ fn limit_conn(most: usize) -> String {
 
 fn maps(real_ip_header: RealIpHeader) -> &'static str {
     if real_ip_header == RealIpHeader::Forwarded { FORWARDED_MAP } else { "" }
+}
+
+fn only_if(holds: bool, text: &str) -> String {
+    if holds { text.to_owned() } else { String::new() }
+}
+
+/// Nothing where no header names the user.
+fn identity(facts: &Facts, text: &str) -> String {
+    let Some(name) = &facts.identity_header else { return String::new() };
+    let variable = name.to_ascii_lowercase().replace('-', "_");
+    text.replace("@USER@", name).replace("@VARIABLE@", &variable)
 }
 
 /// What a client wrote there never passes.

@@ -1,7 +1,7 @@
 //! Tests of `nginx`: the committed file against the code, and every form of it against what `wsrelayd doctor` looks for.
 
 use super::*;
-use crate::{address::RealIpHeader, config::Config};
+use crate::{address::RealIpHeader, config::Config, origin::Origins};
 use std::{fs, path::Path};
 
 fn facts() -> Facts {
@@ -52,6 +52,49 @@ fn every_place_is_filled_in_and_what_comes_out_is_a_configuration() {
             assert_eq!(routes[0].targets, expected, "{text}");
             assert_eq!(routes[0].is_stream, doors.len() == 1 && doors[0].proxy_protocol);
         }
+    }
+}
+
+/// A header that is not set is what the client wrote; a query that is logged is a token that is.
+#[test]
+fn who_names_users_and_where_tokens_stand_is_reckoned_with() {
+    let (user, log) =
+        ("proxy_set_header X-Auth-User \"\";", "access_log /var/log/nginx/access.log wsrelayd;");
+    let plain = render(&facts());
+    assert!(!plain.contains("auth_request") && !plain.contains("access_log"), "{plain}");
+    let named = render(&Facts { identity_header: Some("X-Auth-User".into()), ..facts() });
+    assert!(
+        named.contains(user) && named.contains("$upstream_http_x_auth_user;") && !named.contains(log),
+        "{named}"
+    );
+    let logged = render(&Facts { token_query: Some("token".into()), ..facts() });
+    assert!(
+        logged.contains(log) && logged.contains("log_format wsrelayd ") && !logged.contains("X-Auth"),
+        "{logged}"
+    );
+    for text in [named, logged] {
+        assert!(!text.replace("@wsrelayd_away", "").contains('@'), "{text}");
+        assert_eq!(routes(&read(&text, "f").unwrap().top).len(), 1, "{text}");
+    }
+}
+
+/// What hangs on `Host`, by the origins of all rules.
+#[test]
+fn what_hangs_on_the_host_follows_from_the_origins() {
+    let origins = |same_host, any| Origins { same_host, any, ..Origins::default() };
+    let mut listed = origins(true, false);
+    listed.listed.push("https://a.example".parse().unwrap());
+    let table = [
+        (origins(true, false), Reliance::All),
+        (listed, Reliance::Some),
+        (origins(false, false), Reliance::Nothing),
+        (origins(true, true), Reliance::Nothing),
+    ];
+    assert!(!table.is_empty());
+    for (origins, expected) in table {
+        let mut config = Config::default();
+        config.limits.origins = origins;
+        assert_eq!(Facts::of(&config, |_| Vec::new()).reliance, expected, "{:?}", config.limits.origins);
     }
 }
 

@@ -122,9 +122,16 @@ class Browser {
     return this.browser.version();
   }
 
-  async openTab(url) {
+  // As another user would: with nothing of what the others have.
+  async openTabApart(url) {
+    const { browser } = this;
+    const context = await (browser.newContext ?? browser.createBrowserContext).call(browser);
+    return this.openTab(url, () => context.newPage());
+  }
+
+  async openTab(url, newPage = this.newPage) {
     const opened = (async () => {
-      const page = await this.newPage();
+      const page = await newPage();
       await page.goto(url);
       return new Tab(page);
     })();

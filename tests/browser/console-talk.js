@@ -1,10 +1,11 @@
 // Checks of *try it*: tabs that talk, heartbeats, a relay that is killed and comes back, the code to copy.
 'use strict';
 
-const http = require('node:http');
 const { differ } = require('./checks.js');
 const { ConsoleTab, askDesk, sleep } = require('./console-tab.js');
+const { serve } = require('./pages.js');
 const { RawPeer } = require('./raw-peer.js');
+const { Relay } = require('./relay.js');
 
 const FILE = Buffer.from(Array.from({ length: 300 }, (_, at) => (at * 7) & 0xff));
 const LIMIT_BYTES = 60 * 1024;
@@ -95,16 +96,28 @@ async function tooLarge({ browser, relay }) {
   return differ('the id', await tab.text('link-id'), id);
 }
 
-// The code to copy, saved as it says, makes two pages talk.
-async function codeRuns({ browser, relay }) {
+// The code to copy, saved as it says, makes two pages talk: pages of an origin of their own, which the relay must take.
+async function codeRuns({ binary, config, browser }) {
+  const files = {};
+  const pages = await serve(files);
+  const relay = await Relay.start(binary, pages.setting + config, '127.0.0.1:0', '127.0.0.1:0');
+  try {
+    return await codeRunsOn(browser, relay, pages.origin, files);
+  } finally {
+    pages.stop();
+    await relay.stop();
+  }
+}
+
+async function codeRunsOn(browser, relay, origin, files) {
   const tab = await ConsoleTab.open(browser, relay.desk('/'));
   await tab.untilText('code', '"pong"');
   await tab.fill('channel', '/own/page');
   const client = await (await fetch(relay.desk('/wsrelayd.js'))).text();
   const code = await tab.text('code');
-  const server = await serve({ '/': ['text/html', code], '/wsrelayd.js': ['text/javascript', client] });
+  Object.assign(files, { '/': ['text/html', code], '/wsrelayd.js': ['text/javascript', client] });
   const own = [];
-  while (own.length < 2) own.push(await ConsoleTab.open(browser, `http://127.0.0.1:${server.address().port}/`));
+  while (own.length < 2) own.push(await ConsoleTab.open(browser, `${origin}/`));
   for (const each of own) await each.untilText('state', 'open');
   await own[0].front();
   await own[0].fill('line', 'from a page of my own');
@@ -113,21 +126,10 @@ async function codeRuns({ browser, relay }) {
   const other = await RawPeer.open(relay.port, '/own/page');
   await other.send(Buffer.alloc(5));
   await own[1].untilText('heard', '5 bytes');
-  server.close();
   const lines = code.trimEnd().split('\n').length;
   // No page of ours: nothing in it records violations.
-  for (const each of own) await each.close();
+  for (const each of [...own, tab]) await each.close();
   return lines <= MOST_CODE_LINES ? [] : [`the code has ${lines} lines`];
-}
-
-async function serve(files) {
-  const server = http.createServer((request, response) => {
-    const [type, body] = files[request.url] ?? ['text/plain', ''];
-    response.writeHead(body ? 200 : 404, { 'content-type': `${type}; charset=utf-8` });
-    response.end(body);
-  });
-  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  return server;
 }
 
 async function comesBack(world) {

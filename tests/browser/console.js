@@ -1,7 +1,7 @@
 // The console in a real browser, on a real relay: node console.js [--firefox] RELAY BROWSER, both paths of programs.
 //
 // How *try it* connects is tried by console-join.js, what is said there by console-talk.js, what is shown by console-shows.js, how it is used by
-// console-use.js, what only playwright can by console-chromium.js, tabs that nobody looks at by hidden.js.
+// console-use.js, tokens and subprotocols by console-rights.js, what only playwright can by console-chromium.js, tabs that nobody looks at by hidden.js.
 // WSRELAYD_SHOTS names a folder for screenshots. Needs what run.js needs.
 'use strict';
 
@@ -25,13 +25,13 @@ log = "info"
 const ANY = '127.0.0.1:0';
 
 // Each file gives its checks as `{ words: run }`; a check gets the world and gives its problems.
-const groups = ['./console-join.js', './console-talk.js', './console-shows.js', './console-use.js'];
+const groups = ['./console-join.js', './console-talk.js', './console-shows.js', './console-use.js', './console-rights.js'];
 if (kind === 'chromium') groups.push('./console-chromium.js');
 
 // The relay that is there now, and the browser. `restart` ends the relay with SIGKILL and starts it at the same places.
 class World {
   static async start() {
-    const world = new World();
+    const world = Object.assign(new World(), { binary, config: CONFIG });
     world.relay = await Relay.start(binary, CONFIG, ANY, ANY);
     return world;
   }

@@ -4,11 +4,9 @@
 // and records. Needs playwright-core (Chromium) or puppeteer-core (Firefox) in NODE_PATH, and nothing but loopback.
 'use strict';
 
-const fs = require('node:fs');
-const http = require('node:http');
-const path = require('node:path');
 const { Browser } = require('./browsers.js');
 const { check, conclude, differ, programs, short } = require('./checks.js');
+const { OWN, serve } = require('./pages.js');
 const { Relay } = require('./relay.js');
 
 const { kind, binary, executable } = programs('run.js');
@@ -18,6 +16,8 @@ const WAIT_MILLIS = 10_000;
 const CALL_SECS = 15;
 const OPEN = 1;
 
+// The page comes from a server of its own.
+let origins;
 const CONFIG = 'max_message = "64 KiB"\nping_interval = "25s"\ndrain = "2s"\nlog = "info"\n';
 const PINGING = 'ping_interval = "1s"\npong_timeout = "500ms"\nlog = "info"\n';
 const IDLE_MILLIS = 4_000;
@@ -202,7 +202,7 @@ async function tooBig(tabs, relay) {
 
 // The relay's own count says that there were pings; any that is not answered within half a second ends the connection.
 async function pings(tabs, binary) {
-  const relay = await Relay.start(binary, PINGING);
+  const relay = await Relay.start(binary, origins + PINGING);
   try {
     const idle = await Socket.open(tabs[0], 'idle', relay.url('/idle'));
     await new Promise((resolve) => { setTimeout(resolve, IDLE_MILLIS); });
@@ -235,7 +235,7 @@ async function terminated(tabs, relay) {
 }
 
 async function killed(tabs, binary) {
-  const relay = await Relay.start(binary, CONFIG);
+  const relay = await Relay.start(binary, origins + CONFIG);
   try {
     const sockets = await everywhere(tabs, relay);
     relay.signal('SIGKILL');
@@ -247,20 +247,8 @@ async function killed(tabs, binary) {
 
 // --- running them ----------------------------------------------------------------------------------------------------
 
-// The folder's page and nothing else, on a free port.
-async function servePage() {
-  const files = { '/page.html': 'text/html', '/page.js': 'text/javascript' };
-  const server = http.createServer((request, response) => {
-    const type = files[request.url];
-    response.writeHead(type ? 200 : 404, { 'content-type': `${type ?? 'text/plain'}; charset=utf-8` });
-    response.end(type && fs.readFileSync(path.join(__dirname, request.url)));
-  });
-  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  return server;
-}
-
 async function checkAll(tabs) {
-  const relay = await Relay.start(binary, CONFIG);
+  const relay = await Relay.start(binary, origins + CONFIG);
   try {
     await check('the first subprotocol offered is accepted', () => subprotocol(tabs, relay));
     await check('no extension is agreed on', () => extensions(tabs, relay));
@@ -280,18 +268,18 @@ async function checkAll(tabs) {
 }
 
 async function main() {
-  const server = await servePage();
+  const pages = await serve(OWN);
+  origins = pages.setting;
   let browser;
   try {
     browser = await Browser.start(kind, executable);
     console.log(`${kind} ${await browser.version()}`);
-    const url = `http://127.0.0.1:${server.address().port}/page.html`;
     const tabs = [];
-    while (tabs.length < 3) tabs.push(await browser.openTab(url));
+    while (tabs.length < 3) tabs.push(await browser.openTab(`${pages.origin}/page.html`));
     await checkAll(tabs);
   } finally {
     await browser?.stop();
-    server.close();
+    pages.stop();
   }
 }
 

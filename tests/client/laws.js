@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { inWorld } from './world.js';
+import { inWorld, inWorldOfPromises, settled } from './world.js';
 
 const SEEDS = 400;
 const STEPS = 150;
@@ -37,8 +37,26 @@ class Model {
   }
 }
 
+const pickerOf = (world) => (list) => list[Math.floor(world.random() * list.length)];
+
+// Protocols that are asked for, and all that may come of that.
+function asker(world, reached) {
+  const outcomes = {
+    given: () => 'chat',
+    'given later': () => world.later(Math.ceil(world.random() * 20_000), ['bearer.token', 'chat']),
+    thrown: () => { throw new Error('no token'); },
+    rejected: () => Promise.reject(new Error('no token')),
+    never: () => new Promise(() => {}),
+  };
+  return () => {
+    const name = pickerOf(world)(Object.keys(outcomes));
+    reached.add(name);
+    return outcomes[name]();
+  };
+}
+
 function stepsOf(world, model) {
-  const pick = (list) => list[Math.floor(world.random() * list.length)];
+  const pick = pickerOf(world);
   const some = (most) => Math.ceil(world.random() * most);
   return [
     () => model.send(),
@@ -75,46 +93,54 @@ function isOver(world, client, model) {
   const before = [world.log.length, world.sockets.length];
   assert.deepEqual([world.clock.timers(), world.listeners(), world.alive().length], [0, 0, 0], 'nothing is left');
   Object.assign(world, { line: 'good', doors: 'open' });
-  world.socket.hear('late');
-  world.socket.onopen?.({});
-  world.socket.onerror?.({});
-  world.socket.onclose?.({ code: 1012, reason: 'retry-after=1', wasClean: true });
+  world.socket?.hear('late');
+  world.socket?.onopen?.({});
+  world.socket?.onerror?.({});
+  world.socket?.onclose?.({ code: 1012, reason: 'retry-after=1', wasClean: true });
   world.wakeBy('online');
   world.wakeBy('visibilitychange');
   client.close(1000);
   assert.equal(client.send('late'), false);
   world.pass(HOUR_MS);
-  assert.deepEqual([world.log.length, world.sockets.length], before, 'nothing happens');
+  const isQuiet = () => assert.deepEqual([world.log.length, world.sockets.length], before, 'nothing happens');
+  isQuiet();
+  return isQuiet;
 }
 
 function live(seed, reached) {
-  inWorld((world) => {
+  return inWorldOfPromises(async (world) => {
     const heartbeat = seed % 3 ? BEAT : null;
-    const client = world.client({ heartbeat, queueMost: QUEUE_MOST });
+    const protocols = seed % 2 ? asker(world, reached) : undefined;
+    const client = world.client({ heartbeat, queueMost: QUEUE_MOST, protocols });
     const model = new Model(world, client);
     const steps = stepsOf(world, model);
     assert.equal(world.listeners(), 2);
     for (let count = Math.ceil(world.random() * STEPS); count; count -= 1) {
       steps[Math.floor(world.random() * steps.length)]();
       holds(world, client, model);
+      await settled();
+      holds(world, client, model);
     }
     reached.add(client.state);
     for (const { type } of world.log) reached.add(type);
     reached.add(`sockets: ${Math.min(world.sockets.length, 10)}`);
-    isOver(world, client, model);
+    const isQuiet = isOver(world, client, model);
+    await settled();
+    isQuiet();
   }, seed);
 }
 
-test(`${SEEDS} lives: one socket, one timer, the queue in order, nothing after close()`, () => {
+test(`${SEEDS} lives: one socket, one timer, the queue in order, nothing after close()`, async () => {
   const reached = new Set();
   for (let seed = 1; seed <= SEEDS; seed += 1) {
     try {
-      live(seed, reached);
+      await live(seed, reached);
     } catch (error) {
       throw new Error(`seed ${seed}: ${error.message}`, { cause: error });
     }
   }
-  const all = ['waiting', 'connecting', 'open', 'message', 'heartbeat', 'drop', 'state', 'sockets: 10'];
+  const all = ['waiting', 'connecting', 'open', 'message', 'heartbeat', 'drop', 'state', 'sockets: 10',
+    'given', 'given later', 'thrown', 'rejected', 'never'];
   assert.deepEqual(all.filter((name) => !reached.has(name)), [], 'the seeds reach everything');
 });
 

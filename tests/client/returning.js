@@ -91,6 +91,9 @@ test('after each code it comes back: when, is a matter of the code and the hint'
     [1007, '', 0, 500],
     [1009, 'too-big', 0, 500],
     [1008, 'slow-consumer', 0, 500],
+    [1008, 'token-expired', 0, 500],
+    [1008, 'publish-not-allowed', 30_000, 31_000],
+    [1008, 'rate', 30_000, 31_000],
     [1008, 'operator', 30_000, 31_000],
     [1008, 'ping-flood', 30_000, 31_000],
     [1008, '', 30_000, 31_000],
@@ -158,6 +161,8 @@ test('back online or seen again it does not wait, unless it was told when to com
     ['visibilitychange', 1012, 'retry-after=5', 0],
     ['visibilitychange', 1008, 'operator', 0],
     ['visibilitychange', 1008, 'slow-consumer', 1],
+    ['visibilitychange', 1008, 'token-expired', 1],
+    ['online', 1008, 'publish-not-allowed', 0],
   ];
   assert.ok(rows.length > 0);
   for (const [type, code, reason, more] of rows) {

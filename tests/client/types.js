@@ -7,6 +7,9 @@ import { Wsrelayd } from '../../src/admin/pages/wsrelayd.js';
 const room = new Wsrelayd('ws://127.0.0.1:9310/room', { heartbeat: { request: 'ping', reply: 'pong' }, queueMost: 3 });
 new Wsrelayd(new URL('ws://127.0.0.1:9310/room'), { protocols: ['chat.v1'], WebSocket: globalThis.WebSocket });
 
+new Wsrelayd('ws://127.0.0.1:9310/room', { protocols: () => 'chat' });
+new Wsrelayd('ws://127.0.0.1:9310/room', { protocols: async () => ['bearer.token', 'chat'] });
+
 /** @type {boolean} */
 export const sent = room.send('text') && room.send(new Uint8Array(3)) && room.send(new ArrayBuffer(3));
 /** @type {'connecting' | 'open' | 'waiting' | 'closed'} */
@@ -26,5 +29,7 @@ room.state = 'open';
 new Wsrelayd('ws://127.0.0.1:9310/', { heartbeat: { request: 'ping' } });
 // @ts-expect-error there is no such option
 new Wsrelayd('ws://127.0.0.1:9310/', { queue: 3 });
+// @ts-expect-error a number is no protocol
+new Wsrelayd('ws://127.0.0.1:9310/', { protocols: async () => 7 });
 // @ts-expect-error codes are numbers
 room.close('1000');

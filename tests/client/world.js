@@ -155,12 +155,17 @@ export class World {
 
   // Something for the client, from the other end.
   say(data, socket = this.socket) {
-    this.arrives(socket, () => socket.hear(data));
+    this.arrives(socket, () => socket?.hear(data));
+  }
+
+  // What settles when so much time has passed.
+  later(ms, value) {
+    return new Promise((resolve) => { this.clock.after(ms, WIRE, () => resolve(value)); });
   }
 
   // The other end closes: the socket is closing for a moment, and then closed.
   end(code, reason = '', socket = this.socket) {
-    if (socket.readyState !== OPEN) return;
+    if (socket?.readyState !== OPEN) return;
     socket.readyState = CLOSING;
     this.arrives(socket, () => socket.end(code, reason, code !== 1006));
   }
@@ -220,6 +225,22 @@ export class World {
       delete globalThis.addEventListener;
       delete globalThis.document;
     };
+  }
+}
+
+// What promises that are settled have led to.
+export async function settled() {
+  for (let turns = 0; turns < 20; turns += 1) await null;
+}
+
+// As below, for a body that waits for promises, and for nothing else.
+export async function inWorldOfPromises(body, seed = 1) {
+  const world = new World(seed);
+  const restore = world.install();
+  try {
+    return await body(world);
+  } finally {
+    restore();
   }
 }
 

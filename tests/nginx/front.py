@@ -99,7 +99,8 @@ class Nginx:
 
     def put(self, site):
         """Another site, which holds from the next start or reload on."""
-        self.write("site.conf", site.replace("listen 80;", f"listen 127.0.0.1:{self.port};"))
+        site = site.replace("listen 80;", f"listen 127.0.0.1:{self.port};")
+        self.write("site.conf", site.replace("/var/log/nginx/access.log", f"{self.folder}/tokens.log"))
 
     def command(self, *arguments):
         return ["nginx", "-p", self.folder, "-c", os.path.join(self.folder, "nginx.conf"), "-e",

@@ -18,9 +18,10 @@ import passing  # noqa: E402
 import silence  # noqa: E402
 import streams  # noqa: E402
 import turnover  # noqa: E402
+import who  # noqa: E402
 from daemon import Tally, trace, unwind_on_term  # noqa: E402
 
-SUBJECTS = [passing, streams, turnover, addresses, silence]
+SUBJECTS = [passing, streams, turnover, addresses, who, silence]
 
 
 def run(test, binary, tally):

@@ -1,6 +1,6 @@
-// The code that a page of one's own needs, with the address and the heartbeat that are on the form.
+// The code that a page of one's own needs, with the address, the heartbeat and the subprotocols that are on the form.
 //
-// Promises that it is whole and runs as it is, and that no address breaks out of it.
+// Promises that it is whole and runs as it is, that nothing typed breaks out of it, and that no token stands in it.
 
 import { byId, setText } from './console-dom.js';
 
@@ -9,8 +9,12 @@ const TOLD_MILLIS = 4_000;
 // A value as it may stand in a script within a page.
 const literal = (value) => JSON.stringify(value).replaceAll('<', '\\u003c');
 
+const NEW_TOKEN = `  // Asked before each attempt. A page of your own would ask a service of your own.
+  const newToken = async () => prompt("A token");
+`;
+
 // `close` in two parts, so that this file could stand in a page too.
-const page = (url, options) => `<!doctype html>
+const page = (url, options, before) => `<!doctype html>
 <meta charset="utf-8">
 <title>wsrelayd</title>
 <p id="state"></p>
@@ -20,7 +24,7 @@ const page = (url, options) => `<!doctype html>
   import { Wsrelayd } from "./wsrelayd.js";
 
   const [state, line, heard] = ["state", "line", "heard"].map((id) => document.getElementById(id));
-  const room = new Wsrelayd(${literal(url)}${options});
+${before}  const room = new Wsrelayd(${literal(url)}${options});
   const show = (text) => { heard.appendChild(document.createElement("li")).textContent = text; };
 
   room.addEventListener("state", (event) => { state.textContent = event.detail.state; });
@@ -38,10 +42,14 @@ export class Recipe {
     byId('copy').addEventListener('click', () => this.copy());
   }
 
-  show(url, heartbeat) {
-    const words = heartbeat && `request: ${literal(heartbeat.request)}, reply: ${literal(heartbeat.reply)}`;
-    const options = words ? `, { heartbeat: { ${words} } }` : '';
-    setText(byId('code'), page(url, options));
+  // `offer`: the subprotocols, and whether a token stands before them, which is not for a page's code.
+  show(url, heartbeat, { hasToken, protocols }) {
+    const options = [];
+    if (heartbeat) options.push(`heartbeat: { request: ${literal(heartbeat.request)}, reply: ${literal(heartbeat.reply)} }`);
+    const names = protocols.map(literal).join(', ');
+    if (hasToken) options.push(`protocols: async () => ["bearer." + await newToken(), ${names}]`);
+    else if (names) options.push(`protocols: [${names}]`);
+    setText(byId('code'), page(url, options.length ? `, { ${options.join(', ')} }` : '', hasToken ? NEW_TOKEN : ''));
   }
 
   async copy() {

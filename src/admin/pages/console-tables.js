@@ -22,6 +22,7 @@ export class Channels {
         { label: 'Lag', is: 'number', text: (row) => bytes(row.lag_bytes) },
         { label: 'Peers behind', is: 'number', text: (row) => count(row.lagging_peers) },
         { label: 'Backlog', is: 'number', text: (row) => bytes(row.backlog_bytes) },
+        { label: 'Rule', is: 'free', text: ({ rule }) => rule ?? '–' },
       ],
     });
     this.peers = new Peers(ask, () => this.showPeers());
@@ -78,6 +79,8 @@ class Peers {
       columns: [
         { label: 'Id', text: ({ id }) => id },
         { label: 'Address', is: 'wide', text: (peer) => peer.address ?? '–', hint: ({ via }) => (via ? `through ${via}` : '') },
+        { label: 'User', is: 'free', text: ({ user }) => user ?? '–' },
+        { label: 'May', text: ({ may }) => may.join(', ') || 'nothing' },
         { label: 'Lag', is: 'number', text: (peer) => bytes(peer.lag_bytes) },
         { label: 'Reads', text: (peer) => (peer.takes_bytes ? 'yes' : 'not now') },
         { label: 'In', is: 'number', text: (peer) => count(peer.messages_in), hint: (peer) => bytes(peer.bytes_in) },
@@ -120,7 +123,8 @@ class Dismissal {
   ask(peer, button) {
     this.peer = peer;
     this.button = button;
-    setText(byId('dismiss-who'), `${peer.id}, ${peer.address ?? 'without an address'}, on ${peer.channel}`);
+    const who = [peer.id, peer.user, peer.address ?? 'without an address'].filter(Boolean).join(', ');
+    setText(byId('dismiss-who'), `${who}, on ${peer.channel}`);
     setText(byId('dismiss-problem'), '');
     this.dialog.showModal();
     byId('dismiss-reason').select();
@@ -155,6 +159,7 @@ export class Ends {
         { label: 'Channel', is: 'free', text: ({ channel }) => channel ?? '–' },
         { label: 'Address', is: 'wide', text: ({ address }) => address ?? '–' },
         { label: 'Id', text: ({ peer }) => peer ?? '–' },
+        { label: 'User', is: 'free', text: ({ user }) => user ?? '–' },
         { label: 'After', is: 'number', text: ({ lasted_secs: secs }) => (Number.isFinite(secs) ? span(secs) : '–') },
       ],
     });

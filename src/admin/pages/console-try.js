@@ -1,7 +1,8 @@
 // Try it: one connection to a channel of the relay, with the client that a page of one's own would use.
 //
 // Owns the form, the connection and what is told about it: its state, its own id (found in the desk's list by a tag,
-// since a page cannot read the headers of its own 101), heartbeats, returns. Leaves to others: the lines
+// since a page cannot read the headers of its own 101), heartbeats, returns. Promises that a token goes nowhere but to the
+// relay, among the subprotocols. Leaves to others: the lines
 // (console-lines.js), the code to copy (console-recipe.js).
 
 import { Wsrelayd } from './wsrelayd.js';
@@ -16,6 +17,10 @@ const MOST_DELAY_MILLIS = 5_000;
 const ID_MILLIS = 1_100;
 const ID_TRIES = 4;
 const COUNTDOWN_MILLIS = 250;
+// Chosen beside a token where no other subprotocol is named: browsers insist that one is.
+const STAND_IN = 'wsrelayd';
+// RFC 9110 5.6.2.
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 export class TryPane {
   constructor(ask) {
@@ -36,6 +41,10 @@ export class TryPane {
     // While *Send* is disabled the form does not submit itself, and somebody waits for a word.
     byId('text').addEventListener('keydown', ({ key, isComposing }) => {
       if (key === 'Enter' && !isComposing && byId('send').disabled) this.say();
+    });
+    // There Enter would end the connection for which something new is typed.
+    byId('rights').addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && this.room && event.target.matches('input')) event.preventDefault();
     });
     byId('file').addEventListener('change', () => this.sendFile());
     byId('connect').addEventListener('input', () => this.invite());
@@ -73,7 +82,7 @@ export class TryPane {
     byId('second').setAttribute('href', `./#${encodeURIComponent(channel)}`);
     const { value } = byId('relay');
     keep('relay', value && value !== this.suggested ? value : null);
-    this.recipe.show(url, this.facts?.heartbeat ?? null);
+    this.recipe.show(url, this.facts?.heartbeat ?? null, typedOffer());
   }
 
   target() {
@@ -87,11 +96,17 @@ export class TryPane {
       this.lines.note('A channel is a path: it holds no ? and no #.');
       return;
     }
+    const fault = faultOf(typedOffer());
+    if (fault) {
+      this.lines.note(`${fault}.`);
+      return;
+    }
     this.tag = crypto.getRandomValues(new BigUint64Array(1))[0].toString(16);
     const heartbeat = this.facts?.heartbeat ? { ...this.facts.heartbeat, intervalMs: HEARTBEAT_MILLIS } : null;
     let room;
     try {
-      room = new Wsrelayd(`${url}?wsrelayd-tag=${this.tag}`, { heartbeat, maxDelayMs: MOST_DELAY_MILLIS });
+      const options = { heartbeat, protocols: makeOffer, maxDelayMs: MOST_DELAY_MILLIS };
+      room = new Wsrelayd(new URL(`${url}?wsrelayd-tag=${this.tag}`), options);
     } catch (error) {
       this.lines.note(`No connection: ${error.message}`);
       return;
@@ -138,10 +153,10 @@ export class TryPane {
     byId('file-label').toggleAttribute('data-off', state !== 'open');
   }
 
-  changed({ state, attempt, delayMs, code, reason }) {
+  changed({ state, attempt, delayMs, code, reason, error }) {
     clearInterval(this.countdown);
     if (state === 'waiting') {
-      this.lines.note(`${this.loss(attempt, code, reason)} Trying again in ${secs(delayMs)}.`);
+      this.lines.note(`${error ? `${error.message}.` : this.loss(attempt, code, reason)} Trying again in ${secs(delayMs)}.`);
       this.stood = false;
       setText(byId('link-id'), '–');
       this.count(delayMs, attempt);
@@ -172,7 +187,8 @@ export class TryPane {
     this.counts.opens += 1;
     this.stood = true;
     const returns = this.counts.opens - 1;
-    this.lines.note(returns ? 'Connected again.' : `Connected to ${this.target().channel}.`);
+    const chosen = room.protocol && `, with the subprotocol ${room.protocol}`;
+    this.lines.note(returns ? `Connected again${chosen}.` : `Connected to ${this.target().channel}${chosen}.`);
     if (returns) setText(byId('link-returns'), plural(returns, 'time'));
     this.findId(room, this.counts.opens);
   }
@@ -231,6 +247,29 @@ export class TryPane {
     if (size > most) this.lines.note(`Not sent: ${bytes(size)}, and this relay takes ${bytes(most)} (max_message).`);
     return size <= most;
   }
+}
+
+// What is offered, as it is typed: the token alone, and the subprotocols beside it, one at least where there is a token.
+function typedOffer() {
+  const token = byId('token').value.trim();
+  const protocols = [...new Set(byId('protocols').value.split(/[\s,]+/).filter(Boolean))];
+  if (token && protocols.length === 0) protocols.push(STAND_IN);
+  return { token, hasToken: token !== '', protocols };
+}
+
+// Why that cannot be offered, in words that do not hold the token.
+function faultOf({ token, hasToken, protocols }) {
+  if (hasToken && !NAME.test(token)) return 'This is no token: it holds characters that no token has';
+  const wrong = protocols.find((name) => !NAME.test(name));
+  return wrong ? `No subprotocol: ${wrong}` : null;
+}
+
+// At each attempt, so that a new token may take the place of one that has run out.
+function makeOffer() {
+  const offer = typedOffer();
+  const fault = faultOf(offer);
+  if (fault) throw new Error(fault);
+  return offer.hasToken ? [`bearer.${offer.token}`, ...offer.protocols] : offer.protocols;
 }
 
 // Where the relay is for somebody who reached the desk at this address: at the door that stands open there, else at

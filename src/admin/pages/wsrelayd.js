@@ -7,10 +7,12 @@
 
 /**
  * @typedef {'connecting' | 'open' | 'waiting' | 'closed'} State
- * @typedef {{ code?: number, reason?: string, wasClean?: boolean }} End  how a connection ended, as in a CloseEvent
+ * @typedef {{ code?: number, reason?: string, wasClean?: boolean, error?: unknown }} End  how a connection ended, as in a
+ *   CloseEvent; `error`: why there was none to begin with
  * @typedef {End & { state: State, attempt: number, delayMs?: number }} Change  `attempt`: how often it came back, or tried
  *   to, since a connection last stayed; `delayMs`: when it tries again
  * @typedef {Parameters<WebSocket['send']>[0]} Data
+ * @typedef {string | string[]} Protocols
  *
  * @typedef {object} Heartbeat  the two words as the relay's configuration has them
  * @property {string} request
@@ -24,8 +26,10 @@
  * @property {number} [minDelayMs]  the first wait is random up to this, each further one up to twice the last: 500
  * @property {number} [maxDelayMs]  and never up to more than this: 30000
  * @property {number} [stableMs]  after a connection that lasted so long, waits begin small again: 10000
- * @property {number} [connectMs]  a connection that does not open is given up: 10000
- * @property {string | string[]} [protocols]
+ * @property {number} [connectMs]  a connection that does not open is given up, the asking for protocols included: 10000
+ * @property {Protocols | (() => Protocols | Promise<Protocols>)} [protocols]  subprotocols to offer; a function is asked at
+ *   each attempt, as for a token that runs out: `async () => ['bearer.' + await newToken(), 'chat']`. A browser needs the second
+ *   one: it insists that one of those it offers is chosen, and a token never is.
  * @property {typeof globalThis.WebSocket} [WebSocket]
  */
 
@@ -35,6 +39,8 @@ const LOOKS = 4;
 const LONGEST_HINT_SECS = 3600;
 const HINT_SPREAD_MS = 1000;
 const CLOSE_AFTER_ERROR_MS = 250;
+// For these it was closed, and is wanted back like anybody: slowness may be over, and a token can be renewed.
+const FORGIVEN = ['slow-consumer', 'token-expired'];
 
 /**
  * Events: `state` (CustomEvent, detail: Change), `open`, `message` (MessageEvent, data: a string or an ArrayBuffer),
@@ -46,6 +52,7 @@ export class Wsrelayd extends EventTarget {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   /** @type {Data[]} */ #queue = [];
   /** @type {number | null} */ #askedAt = null;
+  /** @type {object | null} */ #offer = null;
   #listening = new AbortController();
   #attempt = 0;
   #openedAt = 0;
@@ -53,7 +60,8 @@ export class Wsrelayd extends EventTarget {
   #toldWhen = false;
 
   /**
-   * Connects. Throws what `new WebSocket` throws, for a URL that is none.
+   * Connects. Throws what `new WebSocket` throws, for a URL that is none; where `protocols` is a function that is a
+   * failed attempt.
    * @param {string | URL} url
    * @param {Options} [options]
    */
@@ -75,6 +83,11 @@ export class Wsrelayd extends EventTarget {
 
   get state() {
     return this.#state;
+  }
+
+  /** The subprotocol that was chosen, or ''. */
+  get protocol() {
+    return this.#socket?.protocol ?? '';
   }
 
   /** Sends or queues: false if it did neither. A full queue drops its oldest. @param {Data} data @returns {boolean} */
@@ -103,7 +116,31 @@ export class Wsrelayd extends EventTarget {
   }
 
   #connect() {
-    const { url, protocols, connectMs, WebSocket } = this.#options;
+    const { protocols, connectMs } = this.#options;
+    if (typeof protocols === 'function') this.#askFor(protocols);
+    else this.#dial(protocols);
+    this.#giveUpAfter(connectMs, 'connect-timeout');
+    this.#enter('connecting');
+  }
+
+  // What comes when the attempt is over is not heard.
+  /** @param {() => Protocols | Promise<Protocols>} protocols */
+  async #askFor(protocols) {
+    const offer = this.#offer = {};
+    const isWanted = () => this.#offer === offer;
+    // Not before whoever made this client listens to it.
+    await null;
+    try {
+      const offered = isWanted() ? await protocols() : [];
+      if (isWanted()) this.#dial(offered);
+    } catch (error) {
+      if (isWanted()) this.#lost({ ...BROKEN, reason: 'protocols-failed', error });
+    }
+  }
+
+  /** @param {Protocols} protocols */
+  #dial(protocols) {
+    const { url, WebSocket } = this.#options;
     const socket = new WebSocket(url, protocols);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#opened(socket);
@@ -112,8 +149,6 @@ export class Wsrelayd extends EventTarget {
     // Node 22 tells of a connection that failed by this event alone; elsewhere the close event follows at once.
     socket.onerror = () => this.#wait(CLOSE_AFTER_ERROR_MS, () => this.#lost(BROKEN));
     this.#socket = socket;
-    this.#giveUpAfter(connectMs, 'connect-timeout');
-    this.#enter('connecting');
   }
 
   /** @param {WebSocket} socket */
@@ -181,7 +216,7 @@ export class Wsrelayd extends EventTarget {
     const { minDelayMs, maxDelayMs } = this.#options;
     const mostMs = Math.min(maxDelayMs, minDelayMs * 2 ** this.#attempt);
     const hint = /\bretry-after=(\d+)/.exec(reason);
-    this.#toldWhen = hint !== null || (code === 1008 && reason !== 'slow-consumer');
+    this.#toldWhen = hint !== null || (code === 1008 && !FORGIVEN.includes(reason));
     if (!this.#toldWhen) return Math.random() * mostMs;
     const leastMs = hint ? Math.min(Number(hint[1]), LONGEST_HINT_SECS) * 1000 : maxDelayMs;
     return leastMs + Math.random() * Math.max(mostMs, HINT_SPREAD_MS);
@@ -190,7 +225,7 @@ export class Wsrelayd extends EventTarget {
   #letGo() {
     clearTimeout(this.#timer);
     const socket = this.#socket;
-    this.#socket = this.#askedAt = null;
+    this.#socket = this.#askedAt = this.#offer = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = () => {};
     socket.close();

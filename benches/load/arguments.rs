@@ -108,7 +108,8 @@ fn two_bytes(text: &str) -> Result<(u8, u8), String> {
 }
 
 fn header_line(text: &str) -> Result<String, String> {
-    let is_line = text.split_once(": ").is_some_and(|(name, _)| !name.is_empty()) && !text.contains(['\r', '\n']);
+    let is_line =
+        text.split_once(": ").is_some_and(|(name, _)| !name.is_empty()) && !text.contains(['\r', '\n']);
     is_line.then(|| text.to_owned()).ok_or_else(|| "a name, a colon, a space and a value".to_owned())
 }
 
@@ -145,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_header_line_is_one_line_with_a_name() {
-        let table = [("A: b", true), ("A: b: c", true), (": b", false), ("A: b\r\nC: d", false), ("A", false)];
+        let table =
+            [("A: b", true), ("A: b: c", true), (": b", false), ("A: b\r\nC: d", false), ("A", false)];
         assert!(!table.is_empty());
         for (line, is_line) in table {
             assert_eq!(header_line(line).is_ok(), is_line, "{line:?}");

@@ -27,6 +27,8 @@ mod front;
 mod life;
 /// The log: its forms, and what standard error may be.
 mod log;
+/// The README's feed, and tokens made and looked at by the program.
+mod mint;
 /// From which pages requests are taken.
 mod pages;
 /// Who may speak and who may listen, and what the others are told.

@@ -1,7 +1,7 @@
 //! The keys that tokens are held against, while it runs: one is changed for another by SIGHUP, step by step, and a bad
 //! one changes nothing.
 
-use crate::{codes::*, permits::*, raw::*, smith::*, support::*};
+use crate::{codes::*, permits::*, raw::*, smith::*};
 use rustix::process::Signal;
 use serde_json::json;
 use std::{fs, net::TcpStream, process::Command};

@@ -21,6 +21,8 @@
 //! | 4 | `server/` | poller, listeners, sockets, the clock, the scratch buffer, the turn |
 //! | 3 | `signals` `systemd` `config/` `cli` `logging/` | signals as events; what the service manager hands over and is told; the file, read and checked; arguments; a log that never blocks |
 //! | 3 | `admin/` | the desk where operators and monitors ask; `wsrelayd status` |
+//! | 3 | `mint/` | tokens made and looked at: `wsrelayd token` |
+//! | 3 | `rulebook` | what the rules come to on a path, told to an operator |
 //! | 3 | `nginx/` `doctor/` `ask` | what stands in front: its configuration, printed and read; the examination of a machine; other programs, asked |
 //! | 2 | `relay/` | the whole product without a socket: peers, lists, channels, wheel |
 //! | 1 | `peer/` `channel` `handshake/` `pipe` | one peer's stages and input; seats and paths; what is asked for; tungstenite on a leash |
@@ -107,6 +109,7 @@ pub mod id;
 pub mod limits;
 pub mod logging;
 mod meter;
+pub mod mint;
 pub mod news;
 pub mod nginx;
 pub mod origin;
@@ -115,6 +118,7 @@ pub mod pipe;
 mod random;
 pub mod relay;
 mod roster;
+pub mod rulebook;
 pub mod rules;
 pub mod scanner;
 pub mod server;

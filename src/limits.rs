@@ -244,14 +244,24 @@ impl Limits {
         if self.limits_addresses() { self.max_connections + REFUSAL_SLOTS + IDLE_ADDRESSES } else { 0 }
     }
 
-    /// Bytes of one message in the form that makes the most of it.
+    /// Bytes of one message in the form that makes the most of it: of the longest message of all.
     pub fn longest_form(&self) -> usize {
-        if self.event_stream { event_stream::most(self.max_message) } else { self.max_message }
+        self.longest(|limits, length| if limits.event_stream { event_stream::most(length) } else { length })
     }
 
     /// Bytes that one message adds to the backlogs at most, in all forms together.
     pub fn most_per_message(&self) -> usize {
-        if self.event_stream { self.max_message + self.longest_form() } else { self.max_message }
+        self.longest(
+            |limits, length| {
+                if limits.event_stream { length + event_stream::most(length) } else { length }
+            },
+        )
+    }
+
+    /// Under the rules and in general: a reload may leave peers whose path no rule is for any more.
+    fn longest(&self, form: impl Fn(&Self, usize) -> usize) -> usize {
+        let form = |limits: &Self| form(limits, limits.max_message);
+        self.greatest(form).max(form(self))
     }
 
     /// Whether anything is counted by address.

@@ -16,12 +16,13 @@ use std::{
 use clap::Parser;
 use wsrelayd::{
     admin::client,
-    cli::{Arguments, CONFIG, Command},
+    cli::{Arguments, CONFIG, Command, TokenCommand},
     config::{Config, ConfigError, ConfigSource, Examination, Machine, Place, Warning},
     doctor,
     logging::{self, Outlet},
-    nginx,
-    server::{Server, StartError, descriptors},
+    mint, nginx,
+    rulebook::Rulebook,
+    server::{self, Server, StartError, descriptors},
     systemd::{self, Handed},
 };
 
@@ -37,8 +38,13 @@ enum Failure {
     Run(io::Error),
     Output(io::Error),
     Unanswered(client::Unanswered),
+    Token(mint::Mistake),
+    /// No channel has this path, and why.
+    NoChannel(String),
     /// An examination has found something that does not work, and said so.
     Unwell,
+    /// A token would be refused, and why was said.
+    Refused,
 }
 
 fn main() -> ExitCode {
@@ -70,11 +76,13 @@ fn answer_and_leave(answer: &clap::Error) -> ExitCode {
 fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Outlet) -> Result<(), Failure> {
     match &arguments.command {
         Some(Command::Status { json, config }) => ask(config.as_deref(), *json),
+        Some(Command::Rules { path, config }) => tell_rules(path.as_deref(), config.as_deref()),
         Some(Command::Nginx { config }) => {
             let (config, _) = installed(config.as_deref()).read_without_keys().map_err(Failure::Config)?;
             print(&nginx::render(&doctor::facts(&config)))
         }
         Some(Command::Doctor { config, nginx }) => examine_machine(config.as_deref(), nginx.as_deref()),
+        Some(Command::Token { command }) => token(command),
         None => run(arguments, handed, outlet),
     }
 }
@@ -83,6 +91,52 @@ fn obey(arguments: &Arguments, handed: Result<Vec<Handed>, String>, outlet: &Out
 fn ask(file: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     let (config, _) = installed(file).read_without_keys().map_err(Failure::Config)?;
     print(&client::status(&config.admin, as_json).map_err(Failure::Unanswered)?)
+}
+
+fn token(command: &TokenCommand) -> Result<(), Failure> {
+    match command {
+        TokenCommand::Make { key, subscribe, publish, subject, audience, issuer, lasts, key_id } => {
+            let order = mint::Order {
+                subscribe: subscribe.clone(),
+                publish: publish.clone(),
+                subject: subject.clone(),
+                audience: audience.clone(),
+                issuer: issuer.clone(),
+                lasts: *lasts,
+                key_id: key_id.clone(),
+            };
+            print_line(mint::make(key, &order, server::unix()))
+        }
+        TokenCommand::Inspect { token, config, path } => {
+            inspect(token.as_deref(), config.as_deref(), path.as_deref())
+        }
+        TokenCommand::Secret => print_line(mint::secret()),
+    }
+}
+
+fn print_line(made: Result<String, mint::Mistake>) -> Result<(), Failure> {
+    print(&(made.map_err(Failure::Token)? + "\n"))
+}
+
+/// What a token is and may do, by the configuration as it is now.
+fn inspect(token: Option<&str>, file: Option<&Path>, path: Option<&str>) -> Result<(), Failure> {
+    let (config, _) = installed(file).read().map_err(Failure::Config)?;
+    let token = mint::token(token).map_err(Failure::Token)?;
+    let found = mint::inspect(&token, &config.gate, &config.limits, path, server::unix());
+    print(&found.text)?;
+    if found.is_good { Ok(()) } else { Err(Failure::Refused) }
+}
+
+/// What holds on a path; without one: all rules.
+fn tell_rules(path: Option<&str>, file: Option<&Path>) -> Result<(), Failure> {
+    let source = installed(file);
+    let (config, _) = source.read_without_keys().map_err(Failure::Config)?;
+    let lines = source.lines_of_rules();
+    let book = Rulebook { config: &config, file: source.file.as_deref(), lines: &lines };
+    match path {
+        Some(path) => print(&book.tell(path).map_err(Failure::NoChannel)?),
+        None => print(&book.list()),
+    }
 }
 
 /// What a subcommand reads: the file that was named, or the one that is installed, if it is.
@@ -218,8 +272,16 @@ impl Failure {
         match self {
             Self::Config(error) if error.may_pass() => 1,
             Self::Config(_) | Self::Examined(_) => 2,
+            Self::Token(error) if error.is_of_arguments() => 2,
             Self::Start(error) if error.is_of_configuration() => 2,
-            Self::Start(_) | Self::Run(_) | Self::Output(_) | Self::Unanswered(_) | Self::Unwell => 1,
+            Self::Start(_)
+            | Self::Run(_)
+            | Self::Output(_)
+            | Self::Unanswered(_)
+            | Self::NoChannel(_)
+            | Self::Token(_)
+            | Self::Refused
+            | Self::Unwell => 1,
         }
     }
 }
@@ -228,11 +290,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Examined(refusal) => f.write_str(refusal),
+            Self::Examined(why) | Self::NoChannel(why) => f.write_str(why),
             Self::Start(error) => error.fmt(f),
             Self::Run(error) => write!(f, "stopped by the system: {error}"),
             Self::Unanswered(error) => error.fmt(f),
+            Self::Token(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Refused => f.write_str("the token would be refused"),
             Self::Unwell => f.write_str("something does not work; see the lines that begin with error"),
         }
     }

@@ -42,7 +42,7 @@ impl Meter {
         let (cost, cost_part) = cost(sent, per_sec);
         let (part, carries) = self.part.overflowing_add(cost_part);
         let cost = cost + if carries { NANO } else { Duration::ZERO };
-        let most = now.checked_add(MOST_DEBT).unwrap_or(now).max(self.paid);
+        let most = now.checked_add(MOST_DEBT).unwrap_or(now);
         let paid = self.paid.checked_add(cost).filter(|&paid| paid < most);
         *self = paid.map_or(Self { paid: most, part: 0 }, |paid| Self { paid, part });
     }

@@ -1,12 +1,14 @@
 //! The opening handshake alone: the bytes of a request in, a verdict out.
 
-use std::{hint::black_box, net::IpAddr};
+use std::{hint::black_box, net::IpAddr, time::Duration};
 
 use wsrelayd::{
     address::{Proxies, RealIpHeader, Source, Trusted},
-    handshake::{Claim, Handshake, Offer, Verdict},
+    handshake::{Claim, Handshake, Heard, Offer, Verdict},
     id::PeerId,
     limits::Limits,
+    origin::Desk,
+    token::Gate,
 };
 
 use crate::{ANY, Checked, Start, Work, Workload, field, field::compare};
@@ -24,7 +26,9 @@ struct Knock {
     request: Vec<u8>,
     source: Source,
     proxies: Proxies,
-    offer: Offer,
+    limits: Limits,
+    gate: Gate,
+    desk: Desk,
     outcome: Outcome,
     /// Whom the request must be found to be of.
     client: Option<Source>,
@@ -36,10 +40,15 @@ struct Knock {
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 impl Knock {
+    fn offer(&self) -> Offer<'_> {
+        let Self { source, proxies, limits, gate, desk, .. } = self;
+        let peer = PeerId::from_word(7);
+        Offer { peer, limits, gate, desk, unix: Duration::ZERO, source: Some(*source), proxies }
+    }
+
     fn knock(&mut self) {
         let mut handshake = Handshake::default();
-        let (verdict, claim) =
-            handshake.receive(black_box(&self.request), Some(self.source), &self.proxies, &self.offer);
+        let Heard { verdict, claim, .. } = handshake.receive(black_box(&self.request), &self.offer());
         let client = if let Claim::Client(source) = claim { Some(source) } else { None };
         self.right += u64::from(client == self.client && self.outcome.is(&verdict));
         self.tried += 1;
@@ -48,8 +57,7 @@ impl Knock {
 
     /// One answer whose every byte is looked at.
     fn try_out(&self) -> Checked {
-        let (verdict, _) =
-            Handshake::default().receive(&self.request, Some(self.source), &self.proxies, &self.offer);
+        let verdict = Handshake::default().receive(&self.request, &self.offer()).verdict;
         match (&verdict, self.outcome) {
             (Verdict::Accept { response, .. }, Outcome::Accepted(_))
                 if response.starts_with(b"HTTP/1.1 101 ")
@@ -103,8 +111,8 @@ fn plain_get() -> Vec<u8> {
 
 fn knock(request: Vec<u8>, outcome: Outcome) -> Knock {
     let (source, proxies) = (Source::Unix, Proxies::default());
-    let offer = Offer::new(&Limits::default(), PeerId::from_word(7));
-    Knock { request, source, proxies, offer, outcome, client: None, tried: 0, right: 0 }
+    let (limits, gate, desk) = (Limits::default(), Gate::default(), Desk::default());
+    Knock { request, source, proxies, limits, gate, desk, outcome, client: None, tried: 0, right: 0 }
 }
 
 fn knock_behind_nginx() -> Knock {

@@ -140,7 +140,9 @@ impl RawRule {
                 self.pattern = Some(pattern);
                 None
             }
-            Err(BadPattern(why)) => Some(Mistake::at(value.span(), format!("{PATH}: {found}: {why}"))),
+            Err(BadPattern(why)) => {
+                Some(Mistake::at(value.span(), format!("{PATH}: expected {why}, not {found}")))
+            }
         }
     }
 }

@@ -9,10 +9,14 @@ use super::{
     keys::mistake,
     listen::{self, Listen},
     mistake::Mistake,
+    nearest,
     text::Text,
     value::{self, Expected},
 };
-use crate::{address::Trusted, origin::Origins};
+use crate::{
+    address::Trusted,
+    origin::{BadOrigin, Origins},
+};
 
 type Value<'v> = Spanned<DeValue<'v>>;
 
@@ -78,13 +82,12 @@ fn take_origin(origins: &mut Origins, text: &str) -> Result<(), Expected> {
     if std::mem::replace(flag, true) { Err(once()) } else { Ok(()) }
 }
 
-fn no_origin(text: &str, bad: &crate::origin::BadOrigin) -> Expected {
-    let hint = super::nearest::hint(text, ["any", "same-host", "null"].into_iter());
-    let what = format!(
-        "\"same-host\", \"any\", \"null\" or an origin such as \"https://example.org:8443\" ({})",
-        bad.0
-    );
-    Expected { what, hint }
+fn no_origin(text: &str, BadOrigin(why): &BadOrigin) -> Expected {
+    if text.contains("://") {
+        return why.to_string().into();
+    }
+    let hint = nearest::hint(text, ["any", "same-host", "null"].into_iter());
+    Expected { what: format!("{why}, or \"same-host\", \"any\" or \"null\""), hint }
 }
 
 pub(super) fn write_origins(origins: &Origins) -> String {

@@ -30,6 +30,9 @@ pub struct Examination {
     listen: Vec<Listen>,
     admin: Vec<Listen>,
     connections: usize,
+    rules: usize,
+    /// Names and algorithms.
+    keys: Vec<String>,
     descriptors: u64,
     /// Bytes, in the order of the formula.
     peers: u64,
@@ -54,6 +57,8 @@ impl Examination {
             listen: config.listen.clone(),
             admin: config.admin.clone(),
             connections: limits.max_connections,
+            rules: limits.rules.iter().count(),
+            keys: config.gate.keys.names().collect(),
             descriptors: rules::descriptors_for(
                 limits.max_connections,
                 config.listen.len() + config.admin.len(),
@@ -136,6 +141,12 @@ impl fmt::Display for Examination {
         let [handshakes, backlog, addresses] = [self.handshakes, self.backlog, self.addresses].map(about);
         writeln!(f, "listen           {listen}")?;
         writeln!(f, "admin            {admin}")?;
+        writeln!(f, "channels         {}", paths(self.rules))?;
+        writeln!(
+            f,
+            "keys for tokens  {}",
+            if self.keys.is_empty() { "none".to_owned() } else { self.keys.join(", ") }
+        )?;
         writeln!(f, "connections      {}", self.connections)?;
         writeln!(f, "descriptors      {} needed, {granted} granted", self.descriptors)?;
         writeln!(f, "own memory       {} at worst:", about(self.own_bytes()))?;
@@ -156,6 +167,14 @@ impl fmt::Display for Examination {
         writeln!(f, "control group    {}", told(group_memory))?;
         let allowed = stop_timeout.map_or("no unit that is known".to_owned(), |time| format!("{time:?}"));
         write!(f, "stop             {:?} at worst, {allowed} allowed", self.stop)
+    }
+}
+
+fn paths(rules: usize) -> String {
+    match rules {
+        0 => "no rules: every path is one".to_owned(),
+        1 => "one rule: a path that it is not for gets 404".to_owned(),
+        rules => format!("{rules} rules: a path that none is for gets 404"),
     }
 }
 

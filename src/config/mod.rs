@@ -59,6 +59,7 @@ pub use mistake::ConfigError;
 pub use rules::Lowered;
 pub use secret::Exposed;
 pub use source::ConfigSource;
+pub(crate) use value::{size, span};
 
 /// The checked configuration. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,7 +270,7 @@ impl RawConfig {
     }
 
     /// The line in which each rule begins.
-    fn lines_of_rules(self) -> Vec<(Pattern, usize)> {
+    pub(crate) fn lines_of_rules(self) -> Vec<(Pattern, usize)> {
         let Self { rules, text, .. } = self;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         rules.into_iter().filter_map(|rule| Some((rule.pattern?, line(rule.place.start)))).collect()

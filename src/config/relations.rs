@@ -208,7 +208,7 @@ fn paid_in_time(keys: &'static [&'static str], rate: usize, limits: &Limits) -> 
 /// What is asked of the whole.
 fn whole(general: &View<'_>, rules: &[View<'_>]) -> [Relation; 2] {
     let Config { limits, gate, trusted_proxies, .. } = general.values;
-    let has_rates = rules.iter().chain([general]).any(|view| has_rate(&view.values.limits));
+    let has_rates = rules.iter().chain([general]).any(|view| view.values.limits.meters());
     let needed = limits.max_connections.saturating_mul(PER_RESTING_PEER);
     let room = at_least(
         &["max_inflight_read", "max_connections"],
@@ -225,12 +225,6 @@ fn whole(general: &View<'_>, rules: &[View<'_>]) -> [Relation; 2] {
         advice: "Name the proxy that sets the header in trusted_proxies: from others it is not believed",
     };
     [room, believed]
-}
-
-fn has_rate(limits: &Limits) -> bool {
-    let numbers = [limits.messages_per_sec, limits.address_messages_per_sec];
-    let sizes = [limits.bytes_per_sec, limits.address_bytes_per_sec];
-    numbers.iter().any(|&rate| rate > 0) || sizes.iter().any(|&rate| rate > 0)
 }
 
 /// What is asked where somebody can come in.

@@ -41,20 +41,17 @@ impl fmt::Display for Exposed {
 
 /// Reads every key. Where a path is no absolute one, the file is looked for beside that of the configuration.
 pub(super) fn read_all(raw: &mut RawConfig) {
-    let beside = std::path::absolute(&raw.file).unwrap_or_default();
-    let beside = beside.parent().filter(|_| !raw.file.as_os_str().is_empty());
+    let beside = raw.file.parent().unwrap_or(Path::new("")).to_owned();
     for (nth, written) in std::mem::take(&mut raw.values.token_keys).into_iter().enumerate() {
-        let file = beside.map_or_else(|| PathBuf::from(&*written), |folder| folder.join(&*written));
+        let file = beside.join(&*written);
         if let Err(message) = read_one(raw, &file) {
             let message = format!("{KEY}: {}: {message}", file.display());
             let place = raw.entry_places.get(KEY).and_then(|places| places.get(nth)).cloned();
-            raw.mistakes.push(
-                place
-                    .map_or_else(|| Mistake::of_file(message.clone()), |at| Mistake::at(at, message.clone())),
-            );
+            raw.mistakes.extend(place.map(|place| Mistake::at(place, message)));
         }
         // What is printed may be read from elsewhere.
-        raw.values.token_keys.push(file.to_str().map_or(written, Into::into));
+        let found = std::path::absolute(&file).ok().and_then(|file| file.to_str().map(Into::into));
+        raw.values.token_keys.push(found.unwrap_or(written));
     }
 }
 

@@ -148,7 +148,12 @@ fn parse_size(text: &str) -> Option<usize> {
 }
 
 /// A size as it would be written in the file: exact, in the largest unit that it is a multiple of.
-pub(super) fn write_size(size: usize) -> String {
+pub(super) fn write_size(bytes: usize) -> String {
+    format!("\"{}\"", size(bytes))
+}
+
+/// The same for people.
+pub(crate) fn size(size: usize) -> String {
     let (count, unit) = match size {
         0 => (0, "B"),
         _ if size.is_multiple_of(1 << 30) => (size >> 30, "GiB"),
@@ -156,7 +161,7 @@ pub(super) fn write_size(size: usize) -> String {
         _ if size.is_multiple_of(1 << 10) => (size >> 10, "KiB"),
         _ => (size, "B"),
     };
-    format!("\"{count} {unit}\"")
+    format!("{count} {unit}")
 }
 
 pub(super) fn write_list(entries: &[String]) -> String {
@@ -180,7 +185,12 @@ pub(super) fn write_text(text: &str) -> String {
 
 /// A duration as it would be written in the file: exact.
 pub(super) fn write_span(duration: Duration) -> String {
-    format!("\"{}\"", humantime::format_duration(duration))
+    format!("\"{}\"", span(duration))
+}
+
+/// The same for people.
+pub(crate) fn span(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
 }
 
 /// What the parser takes for a number need not be one where it has found a mistake.

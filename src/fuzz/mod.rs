@@ -17,6 +17,7 @@ mod frames;
 mod head;
 mod log_line;
 mod relay;
+mod token;
 mod wheel;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use frames::frames;
 pub use head::head;
 pub use log_line::log_line;
 pub use relay::relay;
+pub use token::token;
 pub use wheel::wheel;
 
 use std::time::Instant;

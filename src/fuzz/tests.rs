@@ -93,5 +93,6 @@ sown! {
     head: 300,
     log_line: 200,
     relay: 40,
+    token: 150,
     wheel: 200,
 }

@@ -45,7 +45,7 @@ fn is_clear(word: &str) -> bool {
 
 /// Whether a letter does something to a line other than standing in it: controls (C0, DEL, C1), line and paragraph
 /// separators, marks of direction, what has no width, and tags.
-pub(super) fn is_unsafe(letter: char) -> bool {
+pub(crate) fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -12,7 +12,7 @@ use std::env;
 use log::LevelFilter;
 
 /// Text of unknown origin, made fit for one line.
-mod escape;
+pub(crate) mod escape;
 /// How a line looks.
 mod form;
 /// The queue and the thread that writes it out.

@@ -209,6 +209,15 @@ fn a_pause_brings_a_burst_back_and_no_more() {
 }
 
 #[test]
+fn a_part_of_a_nanosecond_short_of_full_is_not_full() {
+    let (start, burst) = (start(), Duration::from_secs(1));
+    let mut meter = Meter::new(burst, start);
+    meter.charge(1, 3, burst, start);
+    assert!(!meter.is_full(burst, start + nanos(333_333_333)));
+    assert!(meter.is_full(burst, start + nanos(333_333_334)));
+}
+
+#[test]
 fn a_smaller_burst_counts_at_once_and_so_does_a_rate_of_any() {
     let start = start();
     let mut meter = Meter::new(Duration::from_secs(100), start);

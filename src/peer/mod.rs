@@ -3,10 +3,13 @@
 //! Owns the stages of a peer; `open.rs` has the one that lasts, `post.rs` that of a message that comes by HTTP. Leaves to
 //! others: lists, channels, counting, and every decision about slowness.
 
+mod fault;
+mod meters;
 mod open;
 mod post;
 
-pub(crate) use open::{Circumstances, Fault, Input, Open, Overdue};
+pub(crate) use fault::Fault;
+pub(crate) use open::{Circumstances, Input, Open, Overdue};
 pub(crate) use post::{Posted, Posting};
 
 use crate::{

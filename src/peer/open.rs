@@ -4,15 +4,13 @@
 //! that nothing decoded waits anywhere but here; hearing a peer does no work on the wheel. Leaves to others: what a
 //! message means, and what becomes of a peer that is late.
 
-use super::{Inflight, Reading, frame_limits, scan_for_close};
+use super::{Fault, Inflight, Reading, frame_limits, meters::Meters, scan_for_close};
 use crate::{
     canary::{self, Canary},
     control::Control,
-    counters::Disconnect,
     event_stream::Form,
     frame::{Header, Kind},
-    limits::{Heartbeat, Kinds, Limits},
-    meter::Meter,
+    limits::{Heartbeat, Limits},
     pipe::{DecodeError, Decoder},
     scanner::{Breach, FrameLimits, Scanner, Step},
     token_bucket::TokenBucket,
@@ -67,15 +65,6 @@ struct Ear {
     meters: Option<Box<Meters>>,
 }
 
-/// What a peer has sent of late.
-#[derive(Debug)]
-struct Meters {
-    messages: Meter,
-    bytes: Meter,
-    /// Until then it is left unread.
-    rests_until: Option<Instant>,
-}
-
 /// How long a peer has refused bytes while its lag was above the soft limit: only the time that its socket refused
 /// them counts, and all of it, until the lag is below the limit again.
 #[derive(Debug, Default)]
@@ -105,41 +94,6 @@ pub(crate) enum Input {
     Control,
     /// The peer closes, with this code.
     Closed(Option<u16>),
-}
-
-/// Why decoding ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Breach(Breach),
-    PingFlood,
-    /// A message of one who may only listen.
-    MayNotPublish,
-    /// A message of a kind that the channel does not take, which are these.
-    Kind(Kinds),
-    /// Scanner and decoder disagree.
-    Internal,
-}
-
-impl Fault {
-    /// Reason, close code and close text.
-    pub(crate) fn verdict(self) -> (Disconnect, u16, &'static str) {
-        match self {
-            Self::Breach(breach) => {
-                let why = match breach {
-                    Breach::Protocol(_) => Disconnect::Protocol,
-                    Breach::Utf8 => Disconnect::Utf8,
-                    Breach::TooBig => Disconnect::Size,
-                    Breach::FragmentFlood => Disconnect::FragmentFlood,
-                };
-                (why, breach.code(), breach.token())
-            }
-            Self::PingFlood => (Disconnect::PingFlood, 1008, "ping-flood"),
-            Self::MayNotPublish => (Disconnect::MayNotPublish, 1008, "publish-not-allowed"),
-            Self::Kind(Kinds::Text) => (Disconnect::Kind, 1003, "text-only"),
-            Self::Kind(_) => (Disconnect::Kind, 1003, "binary-only"),
-            Self::Internal => (Disconnect::Internal, 1011, "internal"),
-        }
-    }
 }
 
 /// What an open peer's wheel visit must know of the rest of the peer.
@@ -183,8 +137,10 @@ impl Open {
     /// Goes on under other limits. What is left of the time to the next ping shrinks or grows with the interval, so that
     /// those who are pinged one after the other still are.
     pub(crate) fn adapt(&mut self, before: &Limits, limits: &Limits, now: Instant) {
-        if let Some(decoder) = self.ear.as_mut().and_then(|ear| ear.decoder.as_mut()) {
-            decoder.allow(limits.max_message);
+        if let Some(ear) = &mut self.ear {
+            ear.decoder.iter_mut().for_each(|decoder| decoder.allow(limits.max_message));
+            // A debt is time at another rate.
+            ear.meters = ear.meters.take().map(|meters| meters.renewed(limits.rate_burst, now));
         }
         let left = self.next_ping.saturating_duration_since(now).as_nanos();
         let left = left * limits.ping_interval.as_nanos() / before.ping_interval.as_nanos().max(1);
@@ -276,17 +232,13 @@ impl Open {
 
     /// One message of so many bytes was sent.
     pub(crate) fn charge(&mut self, len: usize, limits: &Limits, now: Instant) {
-        let burst = limits.rate_burst;
         let meters = &mut self.ear.get_or_insert_default().meters;
-        let meters = meters.get_or_insert_with(|| Meters::new(burst, now));
-        meters.messages.charge(1, limits.messages_per_sec.into(), burst, now);
-        meters.bytes.charge(len as u64, limits.bytes_per_sec as u64, burst, now);
+        meters.get_or_insert_with(|| Meters::new(limits.rate_burst, now)).charge(len, limits, now);
     }
 
     /// When more may be sent, if that is not at once.
     pub(crate) fn free_at(&self, now: Instant) -> Option<Instant> {
-        let meters = self.meters()?;
-        meters.messages.free_at(now).max(meters.bytes.free_at(now))
+        self.meters()?.free_at(now)
     }
 
     /// Until when the peer is left unread for its rate, if it is.
@@ -458,7 +410,7 @@ impl Open {
     /// Gives the decoder back if the peer has fallen silent between messages.
     pub(crate) fn rest(&mut self, burst: Duration, now: Instant) {
         let Some(ear) = &mut self.ear else { return };
-        ear.meters.take_if(|meters| meters.rests_until.is_none() && meters.is_full(burst, now));
+        ear.meters.take_if(|meters| meters.is_spare(burst, now));
         if !std::mem::take(&mut ear.spoke) && ear.scanner.is_between_messages() {
             ear.decoder = None;
         }
@@ -568,17 +520,6 @@ impl LeftOver {
 
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
-    }
-}
-
-impl Meters {
-    fn new(burst: Duration, now: Instant) -> Box<Self> {
-        Box::new(Self { messages: Meter::new(burst, now), bytes: Meter::new(burst, now), rests_until: None })
-    }
-
-    /// Whether new ones would do as well.
-    fn is_full(&self, burst: Duration, now: Instant) -> bool {
-        self.messages.is_full(burst, now) && self.bytes.is_full(burst, now)
     }
 }
 

@@ -226,6 +226,7 @@ impl<L> Relay<L> {
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         let before = std::mem::replace(&mut self.limits, limits);
         self.kept = self.roster.len();
+        self.visitors.renew_meters();
         for id in ids {
             self.come_under(id);
             if let Some(Peer { stage: Stage::Open(open), rule, .. }) = self.roster.get_mut(id) {

@@ -92,6 +92,11 @@ impl Visitors {
         bytes.charge(len as u64, limits.address_bytes_per_sec as u64, burst, now);
     }
 
+    /// Other rates hold: what was sent at the old ones is forgotten.
+    pub(super) fn renew_meters(&mut self) {
+        self.accounts.values_mut().for_each(|account| account.meters = None);
+    }
+
     /// When the peers of this client may send more, if that is not at once.
     pub(super) fn free_at(&self, client: Network, now: Instant) -> Option<Instant> {
         let [messages, bytes] = self.accounts.get(&client)?.meters.as_ref()?;

@@ -80,8 +80,7 @@ impl Rules {
 
 /// A path for which it is not clear which of two patterns it comes under.
 fn clash(one: &Pattern, other: &Pattern) -> Option<String> {
-    let is_clear = one.is_more_specific_than(other) || other.is_more_specific_than(one);
-    if is_clear { None } else { one.overlap(other) }
+    if one.is_at_odds_with(other) { one.overlap(other) } else { None }
 }
 
 impl Limits {

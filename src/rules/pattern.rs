@@ -22,6 +22,16 @@ pub struct Pattern {
     fixed_len: usize,
 }
 
+/// How two patterns that have a path in common stand to each other, as far as the first of them is concerned. With both it is
+/// the same as the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Relation {
+    /// Its paths all come under the other.
+    is_within: bool,
+    /// The other's all come under it.
+    is_around: bool,
+}
+
 /// Why a text is no pattern: what is expected instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadPattern(pub &'static str);
@@ -44,7 +54,12 @@ impl Pattern {
 
     /// Whether every path that comes under this one comes under the other too, and the two are not the same.
     pub fn is_more_specific_than(&self, other: &Self) -> bool {
-        self != other && self.is_within(other)
+        self.relate(other) == Some(Relation { is_within: true, is_around: false })
+    }
+
+    /// Whether neither of two is more specific, and some path may come under both.
+    pub(super) fn is_at_odds_with(&self, other: &Self) -> bool {
+        self.relate(other).is_some_and(|Relation { is_within, is_around }| is_within == is_around)
     }
 
     /// A path that comes under both.
@@ -62,20 +77,26 @@ impl Pattern {
         join(&path)
     }
 
-    fn is_within(&self, other: &Self) -> bool {
-        let mut own = self.segments();
-        for segment in other.segments() {
-            let is_within = match (own.next(), segment) {
-                (Some(_), REST) => return true,
-                (None | Some(REST), _) => false,
-                (Some(text), ONE) => !text.is_empty(),
-                (Some(text), segment) => text == segment,
-            };
-            if !is_within {
-                return false;
+    /// How it stands to another, unless no path comes under both.
+    fn relate(&self, other: &Self) -> Option<Relation> {
+        let (fixed, others_fixed) = (&self.text[..self.fixed_len], &other.text[..other.fixed_len]);
+        if !fixed.starts_with(others_fixed) && !others_fixed.starts_with(fixed) {
+            return None;
+        }
+        let (mut own, mut others) = (self.segments(), other.segments());
+        let mut relation = Relation { is_within: true, is_around: true };
+        loop {
+            match (own.next(), others.next()) {
+                (None, None) => return Some(relation),
+                (None, Some(_)) | (Some(_), None) => return None,
+                (Some(one), Some(another)) if one == another => {}
+                (Some(REST), Some(_)) => return Some(Relation { is_within: false, ..relation }),
+                (Some(_), Some(REST)) => return Some(Relation { is_around: false, ..relation }),
+                (Some(ONE), Some(text)) if !text.is_empty() => relation.is_within = false,
+                (Some(text), Some(ONE)) if !text.is_empty() => relation.is_around = false,
+                (Some(_), Some(_)) => return None,
             }
         }
-        own.next().is_none()
     }
 
     fn segments(&self) -> impl Iterator<Item = &str> {

@@ -83,7 +83,7 @@ pub(super) fn calendar() -> SystemTime {
 }
 
 /// The time of the calendar since 1970, for tokens that are good for a time.
-pub(super) fn unix() -> Duration {
+pub fn unix() -> Duration {
     calendar().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 

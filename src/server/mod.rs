@@ -35,6 +35,8 @@ use crate::{
     signals::Signals,
     systemd::{Handed, Manager},
 };
+pub use clock::unix;
+
 use clock::Clock;
 use link::{Link, Sockets};
 use listener::{Doors, Guest};

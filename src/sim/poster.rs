@@ -60,7 +60,7 @@ impl Trick {
         match self {
             Self::NoLength => "Transfer-Encoding: chunked\r\n".into(),
             Self::TwoEnds => format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"),
-            Self::Page => format!("Origin: http://relay.example\r\nContent-Length: {length}\r\n"),
+            Self::Page => format!("Origin: http://elsewhere.example\r\nContent-Length: {length}\r\n"),
             Self::Expects => format!("Expect: 100-continue\r\nContent-Length: {length}\r\n"),
             _ => format!("Content-Length: {length}\r\n"),
         }

@@ -128,10 +128,6 @@ impl Signer {
         keys.into_iter().find(fits).map(|(algorithm, key)| Self { algorithm, key })
     }
 
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
     /// A token with these claims. `None` when the system has no random bytes, or the key does not sign.
     pub(crate) fn sign(&self, key_id: Option<&str>, claims: &serde_json::Value) -> Option<String> {
         install();

@@ -3,7 +3,12 @@
 //! Owns what a key file may hold and which keys are tried for a token. Promises: the type of a key decides what it verifies,
 //! never the token; nothing that is public is taken for a secret; nobody is shown a key. Leaves to others: reading files.
 
-use super::{Algorithm, TokenFault, crypto::Verifier, jws::Jws, pem};
+use super::{
+    Algorithm, TokenFault,
+    crypto::{Signer, Verifier},
+    jws::Jws,
+    pem,
+};
 use std::fmt;
 
 /// Keys at most: all of an algorithm may be tried for one token.
@@ -66,11 +71,11 @@ impl Keys {
     /// `Algorithm`: no key is for the token's. `Signature`: none of those that are tried made it. The two say nothing of the
     /// names of the keys.
     pub(super) fn signer(&self, token: &Jws<'_>, tried: &mut usize) -> Result<String, TokenFault> {
-        let fits = |key: &&Key| Some(key.verifier.algorithm()) == token.algorithm;
+        let fits = |key: &&Key| Some(key.verifier.algorithm()) == token.header.algorithm;
         if !self.0.iter().any(|key| fits(&key)) {
             return Err(TokenFault::Algorithm);
         }
-        let meant = token.key_id.as_deref().and_then(|name| self.named(name));
+        let meant = token.header.key_id.as_deref().and_then(|name| self.named(name));
         let candidates = match meant {
             Some(key) => std::slice::from_ref(key),
             None => &self.0,
@@ -110,8 +115,19 @@ fn read(bytes: &[u8]) -> Result<(Algorithm, Vec<u8>), BadKey> {
     secret(bytes).map(|secret| (Algorithm::Hs256, secret.to_vec()))
 }
 
+/// What signs with the key of a file: a secret, or a private key in PEM.
+pub(crate) fn signer(bytes: &[u8]) -> Result<Signer, BadKey> {
+    if bytes.len() > LONGEST_FILE {
+        return Err(BadKey::Long);
+    }
+    if pem::is_pem(bytes) {
+        return Signer::private(&pem::private_key(bytes)?).ok_or(BadKey::NoPen);
+    }
+    secret(bytes).map(Signer::secret)
+}
+
 /// The secret of a file.
-pub(crate) fn secret(bytes: &[u8]) -> Result<&[u8], BadKey> {
+fn secret(bytes: &[u8]) -> Result<&[u8], BadKey> {
     // A public key in a form that is not read here would be a secret that everybody knows.
     let looks = [
         (has_mark(bytes), BadKey::Mark),
@@ -179,6 +195,8 @@ pub enum BadKey {
     Encrypted,
     /// To sign with: a private key in an older form.
     NoPkcs8,
+    /// To sign with: a private key of another kind or size.
+    NoPen,
 }
 
 impl fmt::Display for BadKey {
@@ -257,6 +275,10 @@ impl fmt::Display for BadKey {
             Self::NoPkcs8 => {
                 "expected a private key that begins with BEGIN PRIVATE KEY. Write it anew: openssl pkcs8 -topk8 -nocrypt \
                  -in FILE -out PRIVATE.pem"
+            }
+            Self::NoPen => {
+                "expected a private key of RSA (2048 to 4096 bits), P-256 or Ed25519. Make a new one: openssl genpkey \
+                 -algorithm ED25519 -out PRIVATE.pem"
             }
         };
         f.write_str(text)

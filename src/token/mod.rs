@@ -4,8 +4,9 @@
 //! nothing but that; a key is for one algorithm, its own; time is what the caller says; a token is neither kept nor told to
 //! anybody. Leaves to others: where a token stands in a request, and what becomes of the refused.
 
-mod claims;
+pub(crate) mod claims;
 pub(crate) mod crypto;
+mod header;
 pub(crate) mod jws;
 pub(crate) mod keys;
 pub(crate) mod object;
@@ -117,6 +118,11 @@ impl Gate {
         let mut tried = 0;
         let verdict = self.verdict(token, unix, &mut tried);
         (verdict, tried)
+    }
+
+    /// The key that signed, whether the token is good or not: its name and its algorithm.
+    pub(crate) fn signer(&self, token: &Jws<'_>) -> Result<String, TokenFault> {
+        self.keys.signer(token, &mut 0)
     }
 
     fn verdict(&self, token: &[u8], unix: Duration, tried: &mut usize) -> Result<Grant, TokenFault> {

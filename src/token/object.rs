@@ -49,14 +49,18 @@ impl<'de> Visitor<'de> for Members {
 /// Nanoseconds of a second.
 pub(crate) const SECOND: i128 = 1_000_000_000;
 
-/// Beyond any date that matters, and so far from the ends of an `i128` that sums stay within.
-const FARTHEST: i128 = SECOND << 70;
+/// Seconds beyond any date that matters; in nanoseconds still so far from the ends of an `i128` that sums stay within.
+const FARTHEST: i128 = 1 << 70;
 
 /// Nanoseconds since 1970 of a NumericDate (RFC 7519 section 2): whole or broken, before or after.
 pub(crate) fn date(value: &Value) -> Option<i128> {
     let Value::Number(number) = value else { return None };
     let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-    let nanos = whole.map(|seconds| seconds * SECOND);
-    let nanos = nanos.or_else(|| number.as_f64().map(|seconds| (seconds * SECOND as f64) as i128))?;
-    Some(nanos.clamp(-FARTHEST, FARTHEST))
+    whole.map(|seconds| seconds * SECOND).or_else(|| number.as_f64().map(broken))
+}
+
+/// Its seconds and its fraction apart: together they have more digits than an `f64`.
+fn broken(seconds: f64) -> i128 {
+    let whole = (seconds.trunc() as i128).clamp(-FARTHEST, FARTHEST);
+    whole * SECOND + (seconds.fract() * SECOND as f64).round() as i128
 }

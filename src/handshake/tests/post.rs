@@ -77,14 +77,17 @@ const POSTS: &[(&str, &str, &str)] = &[
     // Two ends of one body, before the Origin.
     (LENGTH, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nOrigin: null\r\n", "bad_request"),
     (LENGTH, "Transfer-Encoding: identity\r\nContent-Length: 5\r\n", "bad_request"),
-    // Pages, before the path.
-    (HOST, "Host: a\r\nOrigin: http://a\r\n", "origin"),
+    // The path, before the page.
+    (LINE, "POST /a/../b HTTP/1.1\r\n", "bad_request"),
+    (LINE, "POST * HTTP/1.1\r\nOrigin: null\r\n", "bad_request"),
+    (LINE, "POST http://127.0.0.1/room HTTP/1.1\r\n", "bad_request"),
+    // The page, before the length.
+    (HOST, "Host: a\r\nOrigin: http://a\r\n", ""),
+    (HOST, "Host: a\r\nOrigin: http://b\r\n", "origin"),
     (HOST, "Host: a\r\norigin: null\r\n", "origin"),
     (HOST, "Host: a\r\nOrigin:\r\n", "origin"),
-    // The path, before the length.
-    (LINE, "POST /a/../b HTTP/1.1\r\n", "bad_request"),
-    (LINE, "POST * HTTP/1.1\r\n", "bad_request"),
-    (LINE, "POST http://127.0.0.1/room HTTP/1.1\r\n", "bad_request"),
+    (HOST, "Host: a\r\nOrigin: http://a\r\nOrigin: http://a\r\n", "origin"),
+    (LENGTH, "Origin: null\r\n", "origin"),
     // The length, before the expectation.
     (LENGTH, "", "length_required"),
     (LENGTH, "Expect: nothing\r\n", "length_required"),

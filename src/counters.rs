@@ -140,9 +140,6 @@ impl Disconnect {
                 | Self::PingTimeout
                 | Self::IdleMessage
                 | Self::Operator
-                | Self::MayNotPublish
-                | Self::Kind
-                | Self::Rate
                 | Self::TokenExpired
         )
     }

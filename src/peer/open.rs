@@ -140,7 +140,7 @@ impl Open {
         if let Some(ear) = &mut self.ear {
             ear.decoder.iter_mut().for_each(|decoder| decoder.allow(limits.max_message));
             // A debt is time at another rate.
-            ear.meters = ear.meters.take().map(|meters| meters.renewed(limits.rate_burst, now));
+            ear.meters.iter_mut().for_each(|meters| meters.renew(limits.rate_burst, now));
         }
         let left = self.next_ping.saturating_duration_since(now).as_nanos();
         let left = left * limits.ping_interval.as_nanos() / before.ping_interval.as_nanos().max(1);
@@ -199,12 +199,18 @@ impl Open {
         ear.map_or_else(Inflight::default, |ear| Inflight {
             message: ear.scanner.footprint(),
             left_over: ear.left_over.bytes.capacity(),
+            resting: 0,
         })
     }
 
     /// Whether input that was read before is still to be decoded.
     pub(crate) fn has_left_over(&self) -> bool {
         self.ear.as_ref().is_some_and(|ear| !ear.left_over.is_empty())
+    }
+
+    /// Bytes of it.
+    pub(crate) fn left_over_len(&self) -> usize {
+        self.ear.as_ref().map_or(0, |ear| ear.left_over.rest().len())
     }
 
     /// Takes the left-over input, to be given back by `leave_over`.

@@ -85,7 +85,7 @@ impl<L> Relay<L> {
         {
             return Err(format!("{id} is gone, and can be found by its tag or its user"));
         }
-        if self.copied > self.share_for_rests() {
+        if self.copied > self.share_for_rests {
             return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
         }
         if self.is_backlog_full() && self.due.is_empty() {

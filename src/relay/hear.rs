@@ -233,7 +233,7 @@ impl<L> Relay<L> {
 
     /// Whether an open peer must wait although it is owed a read; if its channel keeps it waiting, it waits there.
     fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
-        if self.is_over_rate(id, now) {
+        if self.may_rest(id) && self.is_over_rate(id, now) {
             self.rest(id, now);
             return true;
         }
@@ -250,7 +250,7 @@ impl<L> Relay<L> {
             return true;
         }
         // Both pass by themselves: over the backlogs' budget somebody is due or is evicted in this turn, and left-over
-        // input is decoded before anything is read.
+        // input is decoded before anything is read, but for the little of those who rest.
         let waits = full || crowded && !open.has_left_over();
         self.counters.deferred += u64::from(waits);
         waits
@@ -267,9 +267,10 @@ impl<L> Relay<L> {
                 Ok((step, input, begun)) => {
                     used += step;
                     frames += begun;
-                    let is_metered = limits.meters();
+                    // More than that was read before there was a rate.
+                    let is_metered = limits.meters() && bytes.len() <= METERED_READ;
                     let is_message = matches!(input, Input::Message(..));
-                    self.take_in(id, input, now);
+                    self.take_in(id, input, is_metered, now);
                     if is_metered && is_message && self.is_over_rate(id, now) {
                         break;
                     }
@@ -283,18 +284,17 @@ impl<L> Relay<L> {
         used
     }
 
-    fn take_in(&mut self, id: PeerId, input: Input, now: Instant) {
+    fn take_in(&mut self, id: PeerId, input: Input, is_metered: bool, now: Instant) {
         match input {
             Input::Unfinished | Input::Control => {}
             Input::Heartbeat => self.counters.heartbeats += 1,
-            Input::Message(kind, message) => self.take_message(id, kind, message, now),
+            Input::Message(kind, message) => self.take_message(id, kind, message, is_metered, now),
             Input::Closed(code) => self.answer_close(id, code, now),
         }
     }
 
     /// A message is relayed, unless it is the one that is too many.
-    fn take_message(&mut self, id: PeerId, kind: Kind, message: Message, now: Instant) {
-        let is_metered = self.roster.get(id).is_some_and(|peer| self.limits.under(peer.rule).meters());
+    fn take_message(&mut self, id: PeerId, kind: Kind, message: Message, is_metered: bool, now: Instant) {
         if is_metered {
             if self.free_at(id, now).is_some() && self.on_rate(id) == OnRate::Disconnect {
                 return self.close(id, Disconnect::Rate, 1008, "rate", now);

@@ -3,7 +3,7 @@
 //! Whoever is over its rate is not read until what it sent is paid for: TCP holds it back, and nothing is lost. Meanwhile it
 //! is not pinged, and its deadlines rest. Or it is closed, if its rule says so.
 
-use super::Relay;
+use super::{Relay, hear::METERED_READ};
 use crate::{
     counters::Disconnect,
     id::PeerId,
@@ -42,6 +42,13 @@ impl<L> Relay<L> {
         limits.meters() && limits.on_rate == OnRate::Wait && self.free_at(id, now).is_some()
     }
 
+    /// Whether the peer may be made to wait for its rate here. What was begun may be ended: a message's deadline cannot be
+    /// rested away. And what was read before there was a rate is decoded, or it would lie here for as long as it takes.
+    pub(super) fn may_rest(&self, id: PeerId) -> bool {
+        let stage = self.roster.get(id).map(|peer| &peer.stage);
+        matches!(stage, Some(Stage::Open(open)) if !open.is_amid_message() && open.left_over_len() <= METERED_READ)
+    }
+
     /// The peer has sent one message of so many bytes.
     pub(super) fn charge(&mut self, id: PeerId, len: usize, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
@@ -66,6 +73,7 @@ impl<L> Relay<L> {
         open.rest_until(until, self.limits.under(peer.rule), now);
         peer.reading = Reading::Resting;
         self.counters.rested += 1;
+        self.recount_inflight(id);
         self.arm(id);
     }
 
@@ -85,6 +93,7 @@ impl<L> Relay<L> {
         if let Stage::Open(open) = &mut peer.stage {
             open.note_released(now);
         }
+        self.recount_inflight(id);
         self.arm(id);
     }
 }

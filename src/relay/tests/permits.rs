@@ -131,6 +131,9 @@ fn where_a_token_counts_a_bad_one_is_refused_though_anyone_may_listen() {
         assert_eq!((status, relay.counters().refused(label)), (401, before + 1), "{line}");
         assert!(answer.contains("\r\nWWW-Authenticate: Bearer realm=\"wsrelayd\", error=\"invalid_token\""));
     }
+    for query in ["token=a&token=b", "token=a&x=&token=a"] {
+        assert_eq!(ask(&mut relay, &format!("/feed/a?{query}"), "", now).1, 400, "{query}");
+    }
     let two = format!("{0}Sec-WebSocket-Protocol: bearer.{1}\r\n", bearer(&json!({})), token(&json!({})));
     assert_eq!(ask(&mut relay, "/feed/a", &two, now).1, 400);
 }
@@ -144,7 +147,7 @@ fn a_token_may_come_in_three_places_and_stands_in_no_answer() {
         ("/room".to_owned(), format!("Authorization: bEARER {good}\r\n"), None),
         ("/room".to_owned(), format!("Sec-WebSocket-Protocol: bearer.{good}, chat\r\n"), Some("chat")),
         ("/room".to_owned(), format!("Sec-WebSocket-Protocol: chat, bearer.{good}\r\n"), Some("chat")),
-        ("/room".to_owned(), format!("Sec-WebSocket-Protocol: bearer.{good}\r\n"), None),
+        ("/room".to_owned(), format!("Sec-WebSocket-Protocol: Bearer.{good}\r\n"), None),
         (format!("/room?a=b&token={good}"), String::new(), None),
     ];
     assert!(!table.is_empty());

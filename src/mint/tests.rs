@@ -165,7 +165,7 @@ fn a_look_tells_why_a_token_is_refused() {
         (r#"{"exp":1800000000000}"#, "are these milliseconds?"),
         (r#"{"exp":-5}"#, "(before 1970)"),
         (r#"{"exp":99999999999}"#, "(5138-11-16T09:46:39Z, in "),
-        ("{\"\\u001b[2J\":\"\\u202e\u{9b}\"}", "  \\u{1b}[2J    \"\\u{202e}\\u{9b}\"\n"),
+        ("{\"\\u001b[2J\":\"\\u202e\u{9b}\"}", "  \\u{1b}[2J  \"\\u{202e}\\u{9b}\"\n"),
     ];
     assert!(!table.is_empty());
     for (claims, said) in table {

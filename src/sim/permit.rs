@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{
     client::{Kind, path},
+    core,
     rng::Rng,
     swarm::heartbeat,
     world::World,
@@ -180,13 +181,24 @@ pub(super) fn draw_rates(limits: &mut Limits, has_addresses: bool, rng: &mut Rng
     limits.bytes_per_sec = rng.pick(&[0, 0, whole / 3 + 1, whole * 10]);
     if has_addresses {
         limits.address_messages_per_sec = rng.pick(&[10, 50]);
-        limits.address_bytes_per_sec = rng.pick(&[0, whole / 2 + 1, whole * 10]);
+        limits.address_bytes_per_sec = rng.pick(&[0, whole / 6 + 1, whole / 2 + 1, whole * 10]);
     }
     limits.rate_burst = Duration::from_secs(rng.pick(&[1, 1, 2, 5]));
     limits.on_rate = rng.pick(&[OnRate::Wait, OnRate::Wait, OnRate::Disconnect]);
 }
 
 impl World {
+    /// No channel has more peers than its rule allows.
+    pub(super) fn check_crowds(&self) -> Result<(), String> {
+        for (channel, limits) in self.ruled.iter().enumerate().filter(|(_, limits)| limits.max_peers > 0) {
+            let crowd = core::crowd(&self.core, &path(channel));
+            if crowd > limits.max_peers {
+                return Err(format!("law 9: {crowd} peers of channel {channel}, of {}", limits.max_peers));
+            }
+        }
+        Ok(())
+    }
+
     /// A client that has just come gets what it brings, and knows what it may do: its request is made anew.
     pub(super) fn equip(&mut self, number: usize) {
         let client = &mut self.clients[number];

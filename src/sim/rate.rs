@@ -130,7 +130,9 @@ impl World {
     pub(super) fn judge_rest(&self, number: usize) -> Result<(), String> {
         let (client, socket) = (&self.clients[number], &self.net.sockets[number]);
         let limits = self.here(client.channel);
-        let waits = limits.meters() && limits.on_rate == OnRate::Wait && socket.has_unread();
+        let lies_here = client.has_sent_all() && self.book.accepted[number] < client.sent.len();
+        let has_more = socket.has_unread() || lies_here && client.breach.is_none();
+        let waits = limits.meters() && limits.on_rate == OnRate::Wait && has_more;
         if !waits || !client.is_welcome() || !client.is_talking() || socket.buried || socket.tainted {
             return Ok(());
         }

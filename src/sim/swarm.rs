@@ -60,6 +60,9 @@ pub(super) struct Plan {
 /// A day before the wheel's ticks end, which is long before `Instant` does.
 const CLOCK_ENDS_SECS: u64 = (u64::MAX - 2048) / 10 - 86_400;
 
+/// What the budget for unfinished input must have for each connection where rates are limited.
+const PER_RESTING_PEER: usize = 8 << 10;
+
 /// Messages per client where rates are limited, so that it does not take for ever.
 const METERED_WORDS: usize = 25;
 
@@ -147,7 +150,15 @@ impl Plan {
         }
         if !crowd && rng.chance(350) {
             self.words = self.words.min(METERED_WORDS);
-            let has_addresses = self.addresses > 0 && rng.chance(500);
+            // The least that the configuration accepts: what all who rest may keep is half of it.
+            let least = PER_RESTING_PEER * self.limits.max_connections;
+            self.limits.max_inflight_read = self.limits.max_inflight_read.max(least);
+            let general = self.limits.clone();
+            self.ruled.iter_mut().for_each(|limits| limits.max_inflight_read = general.max_inflight_read);
+            if self.addresses == 0 && rng.chance(400) {
+                self.addresses = rng.pick(&[1, 2]);
+            }
+            let has_addresses = self.addresses > 0 && rng.chance(800);
             match &mut self.ruled[..] {
                 [] => permit::draw_rates(&mut self.limits, has_addresses, rng),
                 ruled => ruled.iter_mut().for_each(|limits| permit::draw_rates(limits, has_addresses, rng)),

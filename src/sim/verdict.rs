@@ -137,7 +137,10 @@ impl Case<'_> {
         let is_breach = client.breach.is_some_and(|(_, codes)| breached(codes));
         match (code, reason) {
             (1001, "ping-timeout") => self.is_fair_ping_timeout(),
-            (1008, "slow-consumer") => self.was_slow(),
+            // Who hears nothing lacks nothing: only that its socket takes nothing at all counts against it.
+            (1008, "slow-consumer") => {
+                self.was_slow() && (client.may.subscribe || self.age() >= self.limits.stall_timeout)
+            }
             (1008, "ping-flood") => client.kind == Kind::PingFlooder,
             (1008, "idle-message") => {
                 let is_half = matches!(client.kind, Kind::HalfSender | Kind::EmptyFlooder | Kind::Liar);

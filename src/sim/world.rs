@@ -391,6 +391,7 @@ impl World {
         self.check_closed_for_rate()?;
         self.full = core::over_hold(&self.core);
         self.place()?;
+        self.check_crowds()?;
         self.check_callers()?;
         let now = self.clock();
         if self.audit_every > 0 && self.turns.is_multiple_of(self.audit_every) {

@@ -337,7 +337,10 @@ impl Open {
 
     fn message_deadline(&self, limits: &Limits, reading: Reading) -> Option<Instant> {
         let since = self.ear.as_ref().and_then(|ear| ear.message_since);
-        let is_read = !matches!(reading, Reading::Held | Reading::Resting);
+        let is_read = match reading {
+            Reading::Resting => canary::sings(Canary::DeadlineRunsAtRest),
+            _ => reading != Reading::Held,
+        };
         since.filter(|_| is_read).map(|since| since + limits.message_timeout)
     }
 
@@ -379,7 +382,8 @@ impl Open {
         if at.form == Form::Events && at.writable {
             return self.overdue_comment(limits, now);
         }
-        if at.reading != Reading::Idle || at.writable && at.unsaid {
+        let is_silent = at.reading == Reading::Resting && canary::sings(Canary::RestIsSilence);
+        if at.reading != Reading::Idle && !is_silent || at.writable && at.unsaid {
             // Its answer may stand in what we have not read yet, or the ping behind bytes that it is taking.
             self.alive_at = now;
         }
@@ -393,7 +397,7 @@ impl Open {
         if now < self.next_ping {
             return Overdue::Nothing;
         }
-        if matches!(at.reading, Reading::Held | Reading::Resting) {
+        if matches!(at.reading, Reading::Held | Reading::Resting) && !is_silent {
             // Its pongs would pile up unread; and who is held is being sent to.
             self.next_ping = now + limits.ping_interval;
             return Overdue::Nothing;

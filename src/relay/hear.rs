@@ -169,7 +169,8 @@ impl<L> Relay<L> {
 
     /// When the peer's token runs out, and a little later, so that those who came by one mint do not all go at once.
     fn end_of(&mut self, pass: &Pass, now: Instant) -> Option<Instant> {
-        let left = pass.ends?.saturating_sub(self.unix);
+        let ends = pass.ends.filter(|_| !canary::sings(Canary::TokenEndForgotten));
+        let left = ends?.saturating_sub(self.unix);
         now.checked_add(left + self.random.part_of(TOKEN_SPREAD))
     }
 
@@ -263,7 +264,8 @@ impl<L> Relay<L> {
             let Some(peer) = self.roster.get_mut(id) else { break };
             let Stage::Open(open) = &mut peer.stage else { break };
             let limits = self.limits.under(peer.rule);
-            match open.decode(&bytes[used..], &mut peer.control, limits, peer.may_publish, now) {
+            let may_publish = peer.may_publish || canary::sings(Canary::RightsNotAsked);
+            match open.decode(&bytes[used..], &mut peer.control, limits, may_publish, now) {
                 Ok((step, input, begun)) => {
                     used += step;
                     frames += begun;

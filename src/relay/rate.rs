@@ -5,6 +5,7 @@
 
 use super::{Relay, hear::METERED_READ};
 use crate::{
+    canary::{self, Canary},
     counters::Disconnect,
     id::PeerId,
     limits::OnRate,
@@ -53,7 +54,8 @@ impl<L> Relay<L> {
     pub(super) fn charge(&mut self, id: PeerId, len: usize, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let limits = self.limits.under(peer.rule);
-        let stay = peer.stay().filter(|_| limits.meters_addresses());
+        let stay =
+            peer.stay().filter(|_| limits.meters_addresses() && !canary::sings(Canary::AddressNotCharged));
         if let Stage::Open(open) = &mut peer.stage {
             open.charge(len, limits, now);
         }
@@ -88,6 +90,9 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id).filter(|peer| peer.reading == Reading::Resting) else {
             return;
         };
+        if canary::sings(Canary::NeverWoken) {
+            return;
+        }
         peer.reading = Reading::Unread;
         self.unread.push_back(id);
         if let Stage::Open(open) = &mut peer.stage {

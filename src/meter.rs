@@ -16,11 +16,27 @@ pub(crate) struct Meter {
     part: Part,
 }
 
+/// What may be sent at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Room {
+    /// What both allow.
+    pub(crate) fn least(self, other: Self) -> Self {
+        Self { messages: self.messages.min(other.messages), bytes: self.bytes.min(other.bytes) }
+    }
+}
+
 /// Parts of a nanosecond, of which 2^32 are one.
 type Part = u32;
 
 /// Nobody owes more than this, thirty years: the time line must not end before what was sent is paid for.
 const MOST_DEBT: Duration = Duration::from_secs(1_000_000_000);
+
+const NANOS_PER_SEC: u128 = 1_000_000_000;
 
 const NANO: Duration = Duration::from_nanos(1);
 
@@ -52,6 +68,15 @@ impl Meter {
         (self.paid >= now).then(|| self.paid.checked_add(NANO).unwrap_or(self.paid))
     }
 
+    /// How much may be sent at once, and all but the last of it without having to wait. At a rate of 0: anything.
+    pub(crate) fn room(&self, per_sec: u64, burst: Duration, now: Instant) -> u64 {
+        if per_sec == 0 {
+            return u64::MAX;
+        }
+        let unused = now.saturating_duration_since(self.paid).min(burst);
+        u64::try_from(unused.as_nanos() * u128::from(per_sec) / NANOS_PER_SEC).unwrap_or(u64::MAX)
+    }
+
     /// When a new one will do as well.
     pub(crate) fn full_at(&self, burst: Duration) -> Option<Instant> {
         self.paid.checked_add(burst)
@@ -65,7 +90,7 @@ impl Meter {
 
 /// The time in which the rate brings so much, rounded up.
 fn cost(sent: u64, per_sec: u64) -> (Duration, Part) {
-    let parts = ((u128::from(sent) * 1_000_000_000) << Part::BITS).div_ceil(per_sec.into());
+    let parts = ((u128::from(sent) * NANOS_PER_SEC) << Part::BITS).div_ceil(per_sec.into());
     let nanos = u64::try_from(parts >> Part::BITS).unwrap_or(u64::MAX);
     (Duration::from_nanos(nanos), parts as Part)
 }

@@ -270,3 +270,26 @@ fn nobody_owes_more_than_thirty_years() {
 fn a_meter_is_small() {
     assert!(size_of::<Meter>() <= 24);
 }
+
+proptest! {
+    /// What there is room for can be sent, one by one, and nobody waits before the last of it.
+    #[test]
+    fn what_there_is_room_for_needs_no_wait(
+        per_sec in any_rate(), burst in any_burst(), sent in 0u64..1000, pause in 0u64..10 * SEC,
+    ) {
+        let (burst, start) = (nanos(burst), start());
+        let mut meter = Meter::new(burst, start);
+        meter.charge(sent, per_sec, burst, start);
+        let now = start + nanos(pause);
+        let room = meter.room(per_sec, burst, now);
+        prop_assert!(u128::from(room) <= burst.as_nanos() * u128::from(per_sec) / NANOS_PER_SEC);
+        for nth in 1..room.min(500) {
+            meter.charge(1, per_sec, burst, now);
+            prop_assert_eq!(meter.free_at(now), None, "after {} of {}", nth, room);
+        }
+        if room > 500 {
+            meter.charge(room - 500, per_sec, burst, now);
+            prop_assert_eq!(meter.free_at(now), None, "after all but one of {}", room);
+        }
+    }
+}

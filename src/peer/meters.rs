@@ -4,7 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{limits::Limits, meter::Meter};
+use crate::{
+    limits::Limits,
+    meter::{Meter, Room},
+};
 
 /// What a peer has sent of late.
 #[derive(Debug)]
@@ -36,6 +39,15 @@ impl Meters {
     /// When more may be sent, if that is not at once.
     pub(super) fn free_at(&self, now: Instant) -> Option<Instant> {
         self.messages.free_at(now).max(self.bytes.free_at(now))
+    }
+
+    /// How much may be sent at once.
+    pub(super) fn room(&self, limits: &Limits, now: Instant) -> Room {
+        let burst = limits.rate_burst;
+        Room {
+            messages: self.messages.room(limits.messages_per_sec.into(), burst, now),
+            bytes: self.bytes.room(limits.bytes_per_sec as u64, burst, now),
+        }
     }
 
     /// Whether new ones would do as well.

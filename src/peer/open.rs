@@ -11,6 +11,7 @@ use crate::{
     event_stream::Form,
     frame::{Header, Kind},
     limits::{Heartbeat, Limits},
+    meter::Room,
     pipe::{DecodeError, Decoder},
     scanner::{Breach, FrameLimits, Scanner, Step},
     token_bucket::TokenBucket,
@@ -240,6 +241,12 @@ impl Open {
     pub(crate) fn charge(&mut self, len: usize, limits: &Limits, now: Instant) {
         let meters = &mut self.ear.get_or_insert_default().meters;
         meters.get_or_insert_with(|| Meters::new(limits.rate_burst, now)).charge(len, limits, now);
+    }
+
+    /// How much may be sent at once.
+    pub(crate) fn room(&self, limits: &Limits, now: Instant) -> Room {
+        let fresh = || Meters::new(limits.rate_burst, now).room(limits, now);
+        self.meters().map_or_else(fresh, |meters| meters.room(limits, now))
     }
 
     /// When more may be sent, if that is not at once.

@@ -25,9 +25,6 @@ const READS_PER_SIGNATURE: usize = 20;
 /// Over how long after their end those are spread whose tokens run out at the same moment.
 const TOKEN_SPREAD: Duration = Duration::from_secs(5);
 
-/// What is read of a peer at a time whose rate is limited: so much may lie with us until it goes on.
-pub(super) const METERED_READ: usize = 4 << 10;
-
 /// What reading has cost in this turn.
 #[derive(Debug, Default)]
 struct Spent {
@@ -82,10 +79,8 @@ impl<L> Relay<L> {
         wire: &'w mut impl Wire<L>,
         spent: &mut Spent,
     ) -> Option<&'w [u8]> {
+        let max = self.readable_bytes(id, now);
         let peer = self.roster.get_mut(id)?;
-        let is_metered = matches!(peer.stage, Stage::Open(_)) && self.limits.under(peer.rule).meters();
-        let most = self.limits.turn.read_per_peer;
-        let max = if is_metered { most.min(METERED_READ) } else { most };
         let heard = wire.read(&mut peer.link, max);
         spent.reads += 1;
         self.counters.reads += 1;

@@ -16,6 +16,12 @@ use std::time::{Duration, Instant};
 /// Over how long those are spread who wait for the rate of one address: whoever is first takes all there is.
 const WAKE_SPREAD: Duration = Duration::from_millis(200);
 
+/// What is read at least of a peer whose rate is limited: so much may lie with us until it goes on.
+pub(super) const METERED_READ: usize = 4 << 10;
+
+/// Bytes of the smallest message that a client can send: header and mask.
+const LEAST_FRAME: u64 = 6;
+
 impl<L> Relay<L> {
     /// What becomes of the peer over its rate.
     pub(super) fn on_rate(&self, id: PeerId) -> OnRate {
@@ -34,6 +40,26 @@ impl<L> Relay<L> {
         let is_metered = self.limits.under(peer.rule).meters_addresses();
         let stay = peer.stay().filter(|_| is_metered)?;
         self.visitors.free_at(stay.client, now)
+    }
+
+    /// How many bytes of a peer may be read at once: at a limited rate as many as it may send in any case, so that a turn brings
+    /// all of a burst; or else a few, of which the rest lies with us until it may go on.
+    pub(super) fn readable_bytes(&self, id: PeerId, now: Instant) -> usize {
+        let most = self.limits.turn.read_per_peer;
+        let Some(peer) = self.roster.get(id) else { return most };
+        let limits = self.limits.under(peer.rule);
+        let Stage::Open(open) = &peer.stage else { return most };
+        if !limits.meters() {
+            return most;
+        }
+        let room = match peer.stay().filter(|_| limits.meters_addresses()) {
+            Some(stay) => open.room(limits, now).least(self.visitors.room(stay.client, limits, now)),
+            None => open.room(limits, now),
+        };
+        let of_bytes = room.bytes.saturating_sub(peer.inflight.message.into());
+        let of_messages = room.messages.saturating_sub(1).saturating_mul(LEAST_FRAME);
+        let allowed = usize::try_from(of_bytes.min(of_messages)).unwrap_or(usize::MAX);
+        most.min(allowed.max(METERED_READ))
     }
 
     /// Whether the peer must wait before anything more of it is decoded.

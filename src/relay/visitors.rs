@@ -14,7 +14,7 @@ use crate::{
     address::Network,
     handshake::Refusal,
     limits::{IDLE_ADDRESSES, Limits},
-    meter::Meter,
+    meter::{Meter, Room},
     peer::Stay,
     token_bucket::TokenBucket,
 };
@@ -101,6 +101,17 @@ impl Visitors {
     pub(super) fn free_at(&self, client: Network, now: Instant) -> Option<Instant> {
         let [messages, bytes] = self.accounts.get(&client)?.meters.as_ref()?;
         messages.free_at(now).max(bytes.free_at(now))
+    }
+
+    /// How much the peers of this client may send at once.
+    pub(super) fn room(&self, client: Network, limits: &Limits, now: Instant) -> Room {
+        let burst = limits.rate_burst;
+        let meters = self.accounts.get(&client).and_then(|account| account.meters);
+        let [messages, bytes] = meters.unwrap_or_else(|| [Meter::new(burst, now); 2]);
+        Room {
+            messages: messages.room(limits.address_messages_per_sec.into(), burst, now),
+            bytes: bytes.room(limits.address_bytes_per_sec as u64, burst, now),
+        }
     }
 
     /// A connection that was counted is no more. Says how many accounts had to be closed early.

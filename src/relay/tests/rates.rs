@@ -1,6 +1,6 @@
 //! How much may be sent: whoever sends more waits or is closed, and nothing of what waits is lost.
 
-use super::*;
+use super::{super::rate::METERED_READ, *};
 use crate::limits::OnRate;
 use core::net::IpAddr;
 
@@ -191,11 +191,7 @@ fn little_is_held_of_those_who_rest() {
     }
     for _ in 0..10 {
         turn(&mut relay, now);
-        assert!(
-            relay.inflight_bytes() <= 100 * super::super::hear::METERED_READ,
-            "{}",
-            relay.inflight_bytes()
-        );
+        assert!(relay.inflight_bytes() <= 100 * METERED_READ, "{}", relay.inflight_bytes());
     }
 }
 
@@ -320,4 +316,55 @@ fn a_message_that_is_begun_is_late_although_its_address_is_over_its_rate() {
         settle(&mut relay, at(now, tenths));
     }
     assert_eq!(relay.counters().disconnected(Disconnect::IdleMessage), 1, "{}", relay.counters());
+}
+
+/// What it may send in any case it may send in one turn: a rate is no reason to write twice to everybody.
+#[test]
+fn a_burst_that_is_allowed_comes_in_one_turn() {
+    let fast = Limits { messages_per_sec: 1000, rate_burst: Duration::from_secs(1), ..Limits::default() };
+    let (mut relay, now) = start_with(fast);
+    let (sender, listener) = (join(&mut relay, now), join(&mut relay, now));
+    settle(&mut relay, now);
+    let writes = relay.counters().writes;
+    say(&mut relay, sender, &masked(0x82, &[7; 64]).repeat(80));
+    turn(&mut relay, now);
+    assert_eq!((heard(&mut relay, listener).len(), relay.counters().writes - writes), (80 * 66, 1));
+}
+
+/// However large the messages are, and however they come in pieces: what is left over is a few bytes.
+#[test]
+fn little_is_left_over_at_any_rate_and_of_any_message() {
+    let table = [
+        (0, 50_000, 60_000),
+        (0, 1000, 60_000),
+        (50, 0, 10),
+        (1000, 30_000, 100),
+        (5000, 0, 0),
+        (1, 1, 65_536),
+    ];
+    assert!(!table.is_empty());
+    for (messages_per_sec, bytes_per_sec, size) in table {
+        let rate_burst = Duration::from_secs(1);
+        let rate = Limits { messages_per_sec, bytes_per_sec, rate_burst, ..Limits::default() };
+        let (mut relay, now) = start_with(rate);
+        let sender = join(&mut relay, now);
+        let input = masked(0x82, &vec![7; size]).repeat(1 + 400_000 / (size + 6));
+        let mut rests = 0;
+        for (nth, piece) in input.chunks(37_000).enumerate() {
+            say(&mut relay, sender, piece);
+            for tenths in 0..5 {
+                turn(&mut relay, at(now, 5 * nth as u64 + tenths));
+                let left_over = relay.inflight.left_over;
+                assert!(
+                    left_over <= METERED_READ,
+                    "{left_over} of {size} bytes at {messages_per_sec}, {bytes_per_sec}"
+                );
+            }
+            rests = relay.counters().rested;
+        }
+        assert!(
+            rests > 0,
+            "{size} bytes at {messages_per_sec}, {bytes_per_sec} is within the rate: this proves nothing"
+        );
+    }
 }

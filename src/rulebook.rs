@@ -93,6 +93,9 @@ impl Rulebook<'_> {
     }
 
     fn rows(&self, limits: &Limits) -> Vec<Row> {
+        if is_closed(limits) {
+            return vec![("who may come in", "nobody: every request gets 403".to_owned())];
+        }
         let mut rows = vec![("who may listen", listening(limits)), ("who may publish", publishing(limits))];
         if [limits.subscribe, limits.publish].contains(&Access::Token) {
             rows.push(("a token", self.token()));
@@ -181,6 +184,11 @@ fn may(access: Access, claim: &str, ways: &str) -> String {
     }
 }
 
+/// Who can do nothing here is not let in.
+fn is_closed(limits: &Limits) -> bool {
+    [limits.subscribe, limits.publish] == [Access::Nobody; 2]
+}
+
 fn origins(origins: &Origins) -> String {
     if origins.any {
         return "any site; programs that are no browsers too".to_owned();
@@ -237,10 +245,10 @@ fn rate(messages: u32, bytes: usize, limits: &Limits) -> String {
         return "any".to_owned();
     }
     let beyond = match limits.on_rate {
-        OnRate::Wait => "it is not read until it may go on",
-        OnRate::Disconnect => "it is closed, 1008 rate",
+        OnRate::Wait => "its sender is not read until it may go on",
+        OnRate::Disconnect => "its sender is closed, 1008 rate",
     };
-    format!("{}, {}' worth at once; over it {beyond}", both.join(" and "), span(limits.rate_burst))
+    format!("{}, {} worth of it at once; beyond that {beyond}", both.join(" and "), span(limits.rate_burst))
 }
 
 fn slow(limits: &Limits) -> String {

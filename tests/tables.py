@@ -34,7 +34,7 @@ MARKER = re.compile(r"\((faults|attacks)\)")
 EXCUSE = re.compile(r"\b(?:later|not here): \w")
 
 PROMISES = {f"P{n}" for n in range(1, 14)}
-ROWS = {str(n) for n in range(1, 55)}
+ROWS = {str(n) for n in range(1, 57)}
 LAWS = {str(n) for n in range(1, 14)}
 LEAST_CLAUSES = 60
 

@@ -1,5 +1,12 @@
 //! Publish and drain: some of a channel's peers speak in every turn, and each of the others gets all of it.
 
+use std::time::Duration;
+
+use wsrelayd::{
+    limits::Limits,
+    rules::{Rule, Rules},
+};
+
 use crate::{
     Checked, Start, Work, Workload,
     field::{Field, Next, compare},
@@ -19,9 +26,30 @@ struct Shape {
     size: usize,
     /// Turns with input in a round.
     turns: usize,
+    /// Whether its channels come under a rule with rates, far above what is sent.
+    is_ruled: bool,
+}
+
+/// A rule with everything that is looked at for each message.
+fn rule() -> Limits {
+    let metered = Limits {
+        messages_per_sec: 1_000_000,
+        bytes_per_sec: 1 << 40,
+        address_messages_per_sec: 1_000_000,
+        address_bytes_per_sec: 1 << 40,
+        rate_burst: Duration::from_secs(60 * 60),
+        ..Limits::default()
+    };
+    let patterns = ["/feed/*", "/core/*", "/**"].into_iter().filter_map(|pattern| pattern.parse().ok());
+    let rules = patterns.map(|pattern| Rule { pattern, limits: metered.clone() });
+    Limits { rules: Rules::new(rules.collect()).unwrap_or_default(), ..Limits::default() }
 }
 
 impl Shape {
+    fn limits(&self) -> Limits {
+        if self.is_ruled { rule() } else { Limits::default() }
+    }
+
     fn messages_per_turn(&self) -> usize {
         self.channels * self.senders * self.burst
     }
@@ -65,7 +93,7 @@ struct FanOut {
 
 impl FanOut {
     fn start(shape: Shape) -> Result<Self, String> {
-        let mut field = Field::with_peers(shape.channels, shape.peers)?;
+        let mut field = Field::with_peers_under(&shape.limits(), shape.channels, shape.peers)?;
         let senders = 0..shape.senders * shape.channels;
         let inputs = senders.map(|sender| field.add_input(shape.burst(sender, frames::binary))).collect();
         let mut fan_out = Self { field, shape, inputs, turns: 0, messages_before: 0, deliveries_before: 0 };
@@ -108,12 +136,14 @@ impl Work for FanOut {
         let frame = frames::relayed(&self.shape.payload(0, 0)).len() as u64;
         let messages = self.turns * self.shape.messages_per_turn() as u64;
         compare("messages", counters.messages_in - self.messages_before, messages)?;
+        compare("rests", counters.rested, 0)?;
         compare("deliveries", counters.deliveries - self.deliveries_before, deliveries)?;
         compare("bytes", self.field.memory.taken, deliveries * frame)
     }
 }
 
-const TO_1000: Shape = Shape { channels: 1, peers: 1001, senders: 1, burst: 1, size: 64, turns: 16 };
+const TO_1000: Shape =
+    Shape { channels: 1, peers: 1001, senders: 1, burst: 1, size: 64, turns: 16, is_ruled: false };
 
 /// What is allocated of a channel in a turn, however many messages it brings to however many peers: blocks, their index
 /// and the list of them grow by doubling, and go when everybody has read.
@@ -122,7 +152,7 @@ const PER_TURN: usize = 8;
 /// Beside that a message above 1 KiB has a decoder of its own.
 const PER_LARGE_TURN: usize = 24;
 
-const SHAPES: [(&str, Shape); 8] = [
+const SHAPES: [(&str, Shape); 10] = [
     ("1 to 1000, 64 a turn", Shape { burst: 64, turns: 8, ..TO_1000 }),
     ("1 to 1000, 16 a turn", Shape { burst: 16, ..TO_1000 }),
     ("1 to 1000, 1 a turn", TO_1000),
@@ -130,6 +160,11 @@ const SHAPES: [(&str, Shape); 8] = [
     ("100 to 99 each, 1 a turn", Shape { peers: 100, senders: 100, ..TO_1000 }),
     ("1 to 1, 64 a turn", Shape { peers: 2, burst: 64, turns: 64, ..TO_1000 }),
     ("1 to 1, 1 a turn", Shape { peers: 2, turns: 1000, ..TO_1000 }),
+    (
+        "1 to 1, 64 a turn, ruled and metered",
+        Shape { peers: 2, burst: 64, turns: 64, is_ruled: true, ..TO_1000 },
+    ),
+    ("1 to 1000, 16 a turn, ruled and metered", Shape { burst: 16, is_ruled: true, ..TO_1000 }),
     ("100 times 1 to 9, 1 a turn", Shape { channels: 100, peers: 10, ..TO_1000 }),
 ];
 

@@ -107,9 +107,16 @@ impl Field {
     /// # Errors
     /// Not all of them joined.
     pub fn with_peers(channels: usize, peers: usize) -> Result<Self, String> {
+        Self::with_peers_under(&Limits::default(), channels, peers)
+    }
+
+    /// The same, under these limits as far as they are not about the number of peers.
+    ///
+    /// # Errors
+    /// Not all of them joined.
+    pub fn with_peers_under(limits: &Limits, channels: usize, peers: usize) -> Result<Self, String> {
         let count = channels * peers;
-        let limits = Limits { max_handshakes: count, max_connections: count, ..Limits::default() };
-        let mut field = Self::new(limits);
+        let mut field = Self::new(Limits { max_handshakes: count, max_connections: count, ..limits.clone() });
         let requests: Vec<_> =
             (0..channels).map(|channel| field.add_input(request(&format!("/core/{channel}")))).collect();
         for nth in 0..count {

@@ -38,6 +38,8 @@ QUICK_ROUNDS, QUICK_WARM_UP_SECS = 3, 0.2
 QUICK = {"w1-64": (0.8, OURS), "w2-16": (0.6, (RELAY, FLOOR)), "w2-64": (0.6, OURS), "w2-256": (0.6, (RELAY, FLOOR)),
          "w2-16k": (0.6, (RELAY, FLOOR)), "w2o-1000": (1, (RELAY, FLOOR)), "w2o-2000": (1, (RELAY, FLOOR)),
          "w3-flood": (0.6, (RELAY, FLOOR)), "w3-rate": (0.8, (RELAY, FLOOR))}
+# What --permissions runs: long enough that a round does not move by much.
+PERMISSIONS, PERMISSION_SECS, PERMISSION_ROUNDS = ("w2-64", "turn-1"), 3, 8
 QUICK_SCALE = ("scale", "--connections", "15000", "--again", 2, "--idle-seconds", 0)
 
 
@@ -54,11 +56,13 @@ def parse(words):
     parser.add_argument("--continue", dest="resume", metavar="FILE", help="goes on with these raw results")
     parser.add_argument("--report", metavar="FILE", help="RESULTS.md and plots from these raw results; runs nothing")
     parser.add_argument("--against", metavar="BINARY", help="this build against another one, in turn")
+    parser.add_argument("--permissions", action="store_true", help="rules, tokens and rates on against off, in turn")
     parser.add_argument("--log-ratio", action="store_true", help='log = "info" against log = "off", in turn')
     asked = parser.parse_args(words)
-    modes = [asked.quick, asked.list, asked.resume, asked.report, asked.against, asked.log_ratio]
+    modes = [asked.quick, asked.list, asked.resume, asked.report, asked.against, asked.log_ratio,
+             asked.permissions]
     if sum(map(bool, modes)) > 1:
-        parser.error("of --quick, --list, --continue, --report, --against and --log-ratio only one")
+        parser.error("of --quick, --list, --continue, --report, --against, --log-ratio and --permissions only one")
     if asked.names and (asked.list or asked.resume or asked.report):
         parser.error("names do not go with --list, --continue or --report")
     if asked.against and not (os.path.isfile(asked.against) and os.access(asked.against, os.X_OK)):
@@ -290,6 +294,24 @@ def two_in_turn(asked):
     return 0
 
 
+def permissions(asked):
+    """--permissions: many messages in a turn, where what is looked at for each counts most, and one."""
+    import permits
+
+    workloads, names = choose(asked.names)
+    if names:
+        raise UnknownName("--permissions goes with workloads and no server")
+    prepare.build()
+    sides = permits.with_permissions(prepare.RELAY), permits.without(prepare.RELAY)
+    show("server CPU per delivery, µs; A: rules, tokens and rates on, B: off")
+    for workload in adjusted(workloads or [WORKLOADS[name] for name in PERMISSIONS], asked.seconds or PERMISSION_SECS):
+        show(f"{workload.title}; {workload.seconds:g} s each")
+        with_tools(lambda tools: compare.compare(
+            [compare.Side(name, partial(measured_on, tools, server)) for name, server in zip("AB", sides)],
+            workload, asked.rounds or PERMISSION_ROUNDS, show))
+    return 0
+
+
 def measured_on(tools, server, workload):
     return trial.measure(tools, workload, server)
 
@@ -325,6 +347,8 @@ def dispatch(asked):
         return quick(asked)
     if asked.against or asked.log_ratio:
         return two_in_turn(asked)
+    if asked.permissions:
+        return permissions(asked)
     if asked.resume:
         machine, _ = records.read(asked.resume)
         return measure_and_report(machine["asked"], asked.resume)

@@ -49,7 +49,7 @@ class Server:
     """One entry of the table.
 
     `echo`: a sender hears itself. `unix`: it can listen on a path. `channels`: any path is a channel of its own. `need`
-    installs it; `launch` starts its processes at an address.
+    installs it; `launch` starts its processes at an address. `headers`: lines that each request must have.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Server:
     echo: bool = False
     unix: bool = False
     channels: bool = True
+    headers: tuple = ()
 
     @property
     def label(self):
@@ -110,14 +111,14 @@ def node(file, *where):
     return program(["node", NODE / file], *where)
 
 
-def relay(binary, level, name, address, work, core, _channels):
-    """wsrelayd with all laws and limits on, and room for as many connections as there are descriptors."""
+def relay(binary, level, name, address, work, core, _channels, connections=None, more=""):
+    """wsrelayd with all laws and limits on, and room for as many connections as there are descriptors, or as are said."""
     option, value = address
     listen = f"unix:{value}" if option == "--unix" else f"127.0.0.1:{value}"
     config = work / f"{name}.toml"
     config.write_text(
         f'listen = ["{listen}"]\nadmin = []\nlog = "{level}"\n'
-        f"max_connections = {descriptors() - SPARE_DESCRIPTORS}\n")
+        f"max_connections = {connections or descriptors() - SPARE_DESCRIPTORS}\n{more}")
     process = Process(name, [binary, "--config", config], work, core)
     process.await_that(lambda: is_listening(address))
     return [process]

@@ -33,6 +33,8 @@ class Arguments(unittest.TestCase):
             ("--against", "/no/such/program"): "is no program",
             ("--against",): "expected one argument",
             ("--quickly",): "--quickly",
+            ("--permissions", "--quick"): "only one",
+            ("--permissions", "ws"): "no server",
         }
         self.assertTrue(table)
         for words, why in table.items():

@@ -31,6 +31,7 @@ class Server:
     """Where a server stands in the tests."""
 
     protocol, echo = "ws", False
+    headers = ("A: b", "C: d")
 
     def __init__(self, fails=False):
         self.running, self.fails, self.started = Running(), fails, {}
@@ -57,7 +58,7 @@ class Runs(unittest.TestCase):
     def test_the_load_is_told_all_it_must_know(self):
         said = self.measure("import json, sys; print(json.dumps({'words': sys.argv[1:]}))")["words"]
         for words in ("flood --port 9", "--protocol ws", "--server 11 --server 12", "--senders 1 --receivers 1000",
-                      "--window 64", "--size 64", "--channels 1", "--seconds 1.2"):
+                      "--window 64", "--size 64", "--header A: b --header C: d", "--channels 1", "--seconds 1.2"):
             self.assertIn(f" {words} ", f" {' '.join(said)} ")
         self.assertNotIn("--echo", said)
 

@@ -44,6 +44,7 @@ def load_command(tools, workload, server, running):
     """The load as it is started; `server` says what it speaks and whether it echoes."""
     watched = [word for pid in running.pids for word in ("--server", str(pid))]
     common = ["--path", "/bench", "--protocol", server.protocol, *(["--echo"] if server.echo else []), *watched]
+    common += [word for line in server.headers for word in ("--header", line)]
     common += ["--from", source(), "--size", workload.size_bytes, "--channels", workload.channels]
     common += ["--warm-up", workload.warm_up, "--seconds", workload.seconds]
     common += ["--patience", BEHIND_SECS if workload.mode == "rate" else PATIENCE_SECS]

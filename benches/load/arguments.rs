@@ -27,6 +27,9 @@ pub struct Common {
     /// The channel; with several, channel n is this, a slash and n
     #[arg(long, global = true, default_value = "/bench")]
     pub path: String,
+    /// A further line of each request's head, such as a token; may be given several times
+    #[arg(long = "header", global = true, value_name = "LINE", value_parser = header_line)]
+    pub headers: Vec<String>,
     #[arg(long, global = true, value_enum, default_value = "ws")]
     pub protocol: Protocol,
     /// The server sends everybody his own messages too
@@ -104,6 +107,12 @@ fn two_bytes(text: &str) -> Result<(u8, u8), String> {
     parts.ok_or_else(|| "two numbers up to 255 with a dot between".to_owned())
 }
 
+fn header_line(text: &str) -> Result<String, String> {
+    let is_line =
+        text.split_once(": ").is_some_and(|(name, _)| !name.is_empty()) && !text.contains(['\r', '\n']);
+    is_line.then(|| text.to_owned()).ok_or_else(|| "a name, a colon, a space and a value".to_owned())
+}
+
 fn payload_size(text: &str) -> Result<usize, String> {
     let size = text.parse().ok().filter(|size| (LEAST_SIZE..=16 << 20).contains(size));
     size.ok_or_else(|| format!("{LEAST_SIZE} to 16777216 bytes"))
@@ -120,6 +129,7 @@ mod tests {
             ("flood --port 1 --senders 2 --receivers 3 --window 4 --server 5 --server 6 --size 16", true),
             ("rate --unix s --per-second 0.5 --stopped 3 --from 9.255 --protocol socketio --echo", true),
             ("scale --port 1 --connections 1,2 --again 0 --idle-seconds 0", true),
+            ("flood --port 1 --header A:b", false),
             ("flood --port 1 --unix s", false),
             ("flood --port 1 --window 0", false),
             ("flood --port 1 --size 15", false),
@@ -131,6 +141,16 @@ mod tests {
         for (words, understood) in table {
             let all = std::iter::once("bench-load").chain(words.split(' '));
             assert_eq!(Arguments::try_parse_from(all).is_ok(), understood, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_header_line_is_one_line_with_a_name() {
+        let table =
+            [("A: b", true), ("A: b: c", true), (": b", false), ("A: b\r\nC: d", false), ("A", false)];
+        assert!(!table.is_empty());
+        for (line, is_line) in table {
+            assert_eq!(header_line(line).is_ok(), is_line, "{line:?}");
         }
     }
 }

@@ -38,6 +38,8 @@ const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub struct Door {
     address: Address,
     protocol: Protocol,
+    /// Further lines of each head, `\r\n` behind each.
+    headers: String,
     from: Option<(u8, u8)>,
     patience: Duration,
     /// Connections begun so far.
@@ -86,7 +88,8 @@ impl Door {
             (None, None) => return Err("one of --port and --unix".into()),
         };
         let patience = Duration::try_from_secs_f64(common.patience)?;
-        Ok(Self { address, protocol: common.protocol, from: common.from, patience, begun: 0 })
+        let headers = common.headers.iter().map(|line| format!("{line}\r\n")).collect();
+        Ok(Self { address, protocol: common.protocol, headers, from: common.from, patience, begun: 0 })
     }
 
     /// Opens all, in this order.
@@ -123,7 +126,7 @@ impl Door {
         let socket = self.connect(wish.stopped)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(nth), both)?;
-        let request = request(self.protocol, &wish.path).into_bytes();
+        let request = request(self.protocol, &wish.path, &self.headers).into_bytes();
         Ok(Opening { socket, request, answer: Vec::new(), greeted: false })
     }
 
@@ -220,14 +223,14 @@ impl Opening {
     }
 }
 
-fn request(protocol: Protocol, path: &str) -> String {
+fn request(protocol: Protocol, path: &str, headers: &str) -> String {
     let path = match protocol {
         Protocol::Ws => path,
         Protocol::Socketio => "/socket.io/?EIO=4&transport=websocket",
     };
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{headers}\r\n"
     )
 }
 

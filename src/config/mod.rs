@@ -359,7 +359,7 @@ fn text_of(bytes: io::Result<Vec<u8>>) -> Result<Vec<u8>, String> {
     })?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(
-            "longer than 64 KiB, so this is no configuration. Check the path given to --config".to_owned()
+            "longer than 128 KiB, so this is no configuration. Check the path given to --config".to_owned()
         );
     }
     Ok(bytes)

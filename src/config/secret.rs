@@ -41,13 +41,19 @@ impl fmt::Display for Exposed {
 
 /// Reads every key. Where a path is no absolute one, the file is looked for beside that of the configuration.
 pub(super) fn read_all(raw: &mut RawConfig) {
+    if raw.written.refuses(KEY) {
+        return;
+    }
     let beside = raw.file.parent().unwrap_or(Path::new("")).to_owned();
     for (nth, written) in std::mem::take(&mut raw.values.token_keys).into_iter().enumerate() {
         let file = beside.join(&*written);
         if let Err(message) = read_one(raw, &file) {
             let message = format!("{KEY}: {}: {message}", file.display());
             let place = raw.entry_places.get(KEY).and_then(|places| places.get(nth)).cloned();
-            raw.mistakes.extend(place.map(|place| Mistake::at(place, message)));
+            raw.mistakes.push(match place {
+                Some(place) => Mistake::at(place, message),
+                None => Mistake::of_file(message),
+            });
         }
         // What is printed may be read from elsewhere.
         let found = std::path::absolute(&file).ok().and_then(|file| file.to_str().map(Into::into));

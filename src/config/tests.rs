@@ -262,7 +262,8 @@ fn arguments_take_the_place_of_addresses_but_excuse_no_others() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let table = [("/nonexistent/wsrelayd.toml", "No such file"), ("/", "directory"), ("/dev/zero", "64 KiB")];
+    let table =
+        [("/nonexistent/wsrelayd.toml", "No such file"), ("/", "directory"), ("/dev/zero", "128 KiB")];
     assert!(!table.is_empty());
     for (file, words) in table {
         let error = RawConfig::read(Path::new(file)).check(None).unwrap_err().to_string();

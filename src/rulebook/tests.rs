@@ -47,9 +47,20 @@ fn what_follows_from_a_rule_is_said_in_words() {
   a message        at most 1 KiB, else 1009; text only, else 1003 text-only
   its sender       gets it too
   heartbeat        \"ping\" is answered \"pong\" and not relayed
-  rate of a peer   10 messages a second, 5s' worth at once; over it it is not read until it may go on
+  rate of a peer   10 messages a second, 5s worth of it at once; beyond that its sender is not read until it may go on
   of an address    any
   a slow peer      is closed, 1008 slow-consumer: one that lags 1 MiB, or 256 KiB for 10s, or takes nothing for 30s
+";
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn where_nobody_may_do_anything_nobody_comes_in() {
+    let said = with_book(FILE, |book| book.tell("/x")).unwrap();
+    let wanted = "\
+/x comes under the rule /** (relay.toml, line 6).
+
+  who may come in  nobody: every request gets 403
 ";
     assert_eq!(said, wanted);
 }

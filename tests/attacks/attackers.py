@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 import desk
+import permits
+import rates
 from ends import reset
 from heads import drip, flooded
 from wire import BINARY, CONTINUATION, PING, TEXT, frame, open_socket, request
@@ -61,6 +63,37 @@ def handshakes(port, stop, _):
     while not stop.is_set():
         for s in flooded(port, HANDSHAKES, source=7):
             reset(s)
+
+
+def signed_handshakes(port, stop, _):
+    """Tokens of each algorithm, none of them good, all at the same moment."""
+    tokens = permits.by_nobody()
+    requests = [permits.bearing(port, tokens[n % len(tokens)]) for n in range(HANDSHAKES)]
+    while not stop.is_set():
+        sockets = permits.ready_to_ask(port, requests)
+        for s, data in zip(sockets, requests):
+            s.sendall(data[-1:])
+        for s in sockets:
+            s.recv(4096)
+            reset(s)
+
+
+def resting(port, stop, _):
+    """Far more to say than their rate allows, and it stays so."""
+    burst, sockets = frame(BINARY, b"12345678") * rates.EACH, []
+    for n in range(rates.RESTING):
+        s, _ = open_socket(port, f"/resting/{n % 50}")
+        s.setblocking(False)
+        sockets.append(s)
+    while not stop.is_set():
+        for s in sockets:
+            with suppress(OSError):
+                s.recv(1 << 16)
+            with suppress(OSError):
+                s.send(burst)
+        stop.wait(0.05)
+    for s in sockets:
+        reset(s)
 
 
 def flood(port, stop, path, first, blob, listening=False):
@@ -212,5 +245,7 @@ ATTACKS = [
     Attack(22, "500 stopped clients, 10 MB/s", [stopped_clients], more_than("disconnects.memory", 100), MEMORY),
     Attack(25, "a fast sender, 1000 receivers", [fast_sender], more_than("held", 10), crowd=1000),
     Attack(26, "bursts of 64, 9000 receivers", [bursts], more_than("deliveries", 5_000_000), crowd=9000),
+    Attack(55, "tokens of all algorithms", [signed_handshakes], more_than("token_signatures", 5000), permits.TOKENS),
+    Attack(56, "500 senders over their rate", [resting], more_than("rested", 2000), rates.RATES),
     Attack(53, "100 scrapers, 9000 peers", [curious], more_than("admin_answered", 100), desk.DESK, 9000, at_desk=True),
 ]

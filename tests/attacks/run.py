@@ -20,13 +20,16 @@ import frames  # noqa: E402
 import heads  # noqa: E402
 import measure  # noqa: E402
 import memory  # noqa: E402
+import permits  # noqa: E402
 import post  # noqa: E402
+import rates  # noqa: E402
 import receivers  # noqa: E402
 from daemon import Tally, trace, unwind_on_term  # noqa: E402
 from field import Field  # noqa: E402
 from wire import file_limit_up  # noqa: E402
 
-ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS, *desk.ROWS, *post.ROWS]
+ROWS = [*heads.ROWS, *frames.ROWS, *receivers.ROWS, *memory.ROWS, *ends.ROWS, *desk.ROWS, *post.ROWS,
+        *permits.ROWS, *rates.ROWS]
 
 
 def fought(binary, attack, keys):

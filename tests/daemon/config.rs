@@ -3,6 +3,7 @@
 use crate::support::*;
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -214,4 +215,48 @@ fn a_soft_limit_of_1024_is_no_limit() {
     let relay = Relay::start_after("ulimit -Sn 1024;", &["--listen", "127.0.0.1:0"]);
     let (mut one, mut two) = (relay.client(), relay.client());
     relay.relays(&mut one, &mut two, "as ever");
+}
+
+#[test]
+fn rules_are_told_with_their_line_and_a_path_without_one_is_a_failure() {
+    let file = File::new(
+        "rules",
+        "token_keys = [\"nowhere.key\"]\n[[channel]]\npath = \"/feed/*\"\npublish = \"token\"\n",
+    );
+    // The keys are not for everybody to read who asks.
+    let (code, printed, said) = run(&["rules", "/feed/a", "--config", file.path()]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let head = format!("/feed/a comes under the rule /feed/* ({}, line 3).\n", file.path());
+    assert!(printed.starts_with(&head), "{printed}");
+    let (code, printed, said) = run(&["rules", "/other", "--config", file.path()]);
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    assert!(said.starts_with("wsrelayd: /other comes under no rule of"), "{said}");
+    let (code, printed, _) = run(&["rules", "--config", file.path()]);
+    assert_eq!(code, Some(0));
+    assert!(printed.ends_with("  /feed/*  line 3     listen: anyone  publish: token\n"), "{printed}");
+}
+
+#[test]
+fn a_check_names_the_keys_and_warns_of_a_secret_that_everybody_may_read() {
+    let folder = Folder::new("config-keys");
+    let key = folder.path("main.key");
+    fs::write(&key, "k".repeat(40)).unwrap();
+    let text = "token_keys = [\"main.key\"]\n[[channel]]\npath = \"/a\"\npublish = \"token\"\n";
+    let file = folder.path("wsrelayd.toml");
+    fs::write(&file, text).unwrap();
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let (code, printed, said) = run(&["--check", "--config", &file]);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains("everybody on this machine may read the secret"), warned, "{said}");
+        assert!(
+            printed.contains("channels         one rule: a path that it is not for gets 404\n"),
+            "{printed}"
+        );
+        assert!(printed.contains("keys for tokens  main (HS256)\n"), "{printed}");
+        assert!(!format!("{printed}{said}").contains("kkk"), "the key itself is told to nobody");
+    }
+    let (_, printed, _) = run(&["--print-config", "--config", &file]);
+    assert!(printed.contains(&format!("token_keys = [\"{key}\"]\n")), "loads from elsewhere too: {printed}");
+    assert!(printed.ends_with("\n[[channel]]\npath = \"/a\"\npublish = \"token\"\n"), "{printed}");
 }

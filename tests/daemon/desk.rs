@@ -12,7 +12,7 @@ use std::{
 const BOTH: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
 /// One visit to the end of the connection: head and body.
-fn ask(desk: SocketAddr, line: &str, fields: &str) -> (String, Vec<u8>) {
+pub(crate) fn ask(desk: SocketAddr, line: &str, fields: &str) -> (String, Vec<u8>) {
     let mut socket = TcpStream::connect(desk).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(format!("{line} HTTP/1.1\r\nHost: {desk}\r\n{fields}\r\n").as_bytes()).unwrap();
@@ -23,7 +23,7 @@ fn ask(desk: SocketAddr, line: &str, fields: &str) -> (String, Vec<u8>) {
     (String::from_utf8(answer).unwrap(), body)
 }
 
-fn told(desk: SocketAddr, path: &str) -> Value {
+pub(crate) fn told(desk: SocketAddr, path: &str) -> Value {
     let (head, body) = ask(desk, &format!("GET {path}"), "");
     assert!(
         head.starts_with("HTTP/1.1 200 ") && head.contains("\r\nContent-Type: application/json\r\n"),
@@ -33,7 +33,7 @@ fn told(desk: SocketAddr, path: &str) -> Value {
 }
 
 /// What is told is up to a second old.
-fn told_when(desk: SocketAddr, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn told_when(desk: SocketAddr, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     until(path, || Some(told(desk, path)).filter(&is_so))
 }
 

@@ -6,6 +6,8 @@
 
 /// Frames of a raw client.
 mod raw;
+/// Tokens.
+mod smith;
 /// The binary on a free port, and raw clients.
 mod support;
 
@@ -25,12 +27,20 @@ mod front;
 mod life;
 /// The log: its forms, and what standard error may be.
 mod log;
+/// The README's feed, and tokens made and looked at by the program.
+mod mint;
+/// From which pages requests are taken.
+mod pages;
+/// Who may speak and who may listen, and what the others are told.
+mod permits;
 /// Where it listens: sockets in the file system, and those that a service manager hands over; and what it is told.
 mod places;
 /// Messages that come by HTTP, from curl and by hand.
 mod post;
 /// The configuration, read again while running.
 mod reload;
+/// The keys for tokens, changed while running.
+mod rotation;
 /// Start, refusal to start, stop, signals, descriptors.
 mod start;
 /// Event streams and heartbeats.

@@ -77,7 +77,7 @@ fn a_bad_file_changes_nothing() {
         ("max_message = 2000\nping_interval = \"1s\"\n", "pong_timeout: expected less than ping_interval"),
         ("max_connections = 1000000\n", "max_connections: 1000099 descriptors are needed"),
         ("listen = []\nadmin = 3\n", "admin: expected a list of addresses"),
-        (&long, "longer than 64 KiB"),
+        (&long, "longer than 128 KiB"),
     ];
     assert!(!table.is_empty());
     for (text, words) in table {
@@ -202,4 +202,31 @@ fn a_storm_of_signals_with_a_stop_among_them_ends_it() {
     }
     relay.signal(Signal::TERM);
     assert_eq!(relay.wait().code(), Some(0));
+}
+
+/// The file of the configuration stays as it is.
+#[test]
+fn a_key_whose_content_is_another_is_a_change_and_a_bad_one_refuses_the_reload() {
+    let folder = Folder::new("reload-keys");
+    let (key, file) = (folder.path("main.key"), folder.path("wsrelayd.toml"));
+    fs::write(&key, "a".repeat(40)).unwrap();
+    fs::write(&file, "token_keys = [\"main.key\"]\npublish = \"token\"\n").unwrap();
+    let mut relay = Relay::start(&["--config", &file, "--listen", "127.0.0.1:0"]);
+    relay.signal(Signal::HUP);
+    relay.line_with("nothing has changed");
+    fs::write(&key, "b".repeat(40)).unwrap();
+    relay.signal(Signal::HUP);
+    let said = relay.line_with(APPLIED);
+    assert!(
+        said.contains("keys that tokens are held against: main (HS256)") && !said.contains("bbb"),
+        "{said}"
+    );
+    fs::write(&key, "short").unwrap();
+    relay.signal(Signal::HUP);
+    relay.line_with(REFUSED);
+    assert!(relay.line_with("token_keys: ").contains("at least 32 bytes"));
+    fs::remove_file(&key).unwrap();
+    relay.signal(Signal::HUP);
+    relay.line_with(REFUSED);
+    assert!(relay.line_with("token_keys: ").contains("No such file"));
 }

@@ -64,6 +64,15 @@ impl fmt::Display for BadKey {
     }
 }
 
+const DER: &str = "expected a key in PEM, not in DER. Turn it into PEM: openssl pkey -pubin -inform DER -in FILE -out \
+    PUBLIC.pem";
+const SSH: &str = "expected a key in PEM, not one of SSH. Turn it into PEM (RSA and P-256 only): ssh-keygen -e -m \
+    PKCS8 -f FILE > PUBLIC.pem";
+const CERTIFICATE: &str = "expected a public key, not a certificate: nobody looks at its dates and issuer here. Take the key \
+    out of it: openssl x509 -in FILE -pubkey -noout > PUBLIC.pem";
+const COMPRESSED: &str = "expected a point with both coordinates. Write the key anew: openssl ec -pubin -in FILE -conv_form \
+    uncompressed -pubout -out PUBLIC.pem";
+
 impl BadKey {
     /// What is always the same of it.
     fn said(&self) -> &'static str {
@@ -101,27 +110,15 @@ impl BadKey {
                 "expected a public key in PEM or a secret, not JSON. Turn a JWK into PEM; of a secret one, take the \
                  bytes of its `k`"
             }
-            Self::Der => {
-                "expected a key in PEM, not in DER. Turn it into PEM: openssl pkey -pubin -inform DER -in FILE -out \
-                 PUBLIC.pem"
-            }
-            Self::Ssh => {
-                "expected a key in PEM, not one of SSH. Turn it into PEM (RSA and P-256 only): ssh-keygen -e -m \
-                 PKCS8 -f FILE > PUBLIC.pem"
-            }
-            Self::Certificate => {
-                "expected a public key, not a certificate: nobody looks at its dates and issuer here. Take the key \
-                 out of it: openssl x509 -in FILE -pubkey -noout > PUBLIC.pem"
-            }
+            Self::Der => DER,
+            Self::Ssh => SSH,
+            Self::Certificate => CERTIFICATE,
             Self::Several => "expected one key in a file, not several. Make a file of each",
             Self::Broken => {
                 "expected a public key between the lines of PEM, and it is damaged. Compare with: openssl pkey \
                  -pubin -in FILE -text -noout"
             }
-            Self::Compressed => {
-                "expected a point with both coordinates. Write the key anew: openssl ec -pubin -in FILE -conv_form \
-                 uncompressed -pubout -out PUBLIC.pem"
-            }
+            Self::Compressed => COMPRESSED,
             Self::NotPrivate => "expected a private key or a secret to sign with: nothing else signs",
             Self::Encrypted => {
                 "expected a private key without a password. Take it off: openssl pkey -in FILE -out PRIVATE.pem"

@@ -65,13 +65,13 @@ impl fmt::Display for BadKey {
 }
 
 const DER: &str = "expected a key in PEM, not in DER. Turn it into PEM: openssl pkey -pubin -inform DER -in FILE -out \
-    PUBLIC.pem";
+     PUBLIC.pem";
 const SSH: &str = "expected a key in PEM, not one of SSH. Turn it into PEM (RSA and P-256 only): ssh-keygen -e -m \
-    PKCS8 -f FILE > PUBLIC.pem";
+     PKCS8 -f FILE > PUBLIC.pem";
 const CERTIFICATE: &str = "expected a public key, not a certificate: nobody looks at its dates and issuer here. Take the key \
-    out of it: openssl x509 -in FILE -pubkey -noout > PUBLIC.pem";
+     out of it: openssl x509 -in FILE -pubkey -noout > PUBLIC.pem";
 const COMPRESSED: &str = "expected a point with both coordinates. Write the key anew: openssl ec -pubin -in FILE -conv_form \
-    uncompressed -pubout -out PUBLIC.pem";
+     uncompressed -pubout -out PUBLIC.pem";
 
 impl BadKey {
     /// What is always the same of it.

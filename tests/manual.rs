@@ -75,11 +75,12 @@ fn subcommands() -> String {
             let value =
                 argument.get_value_names().map_or(String::new(), |names| format!(" \\fI{}\\fR", names[0]));
             let takes = if argument.get_action().takes_values() { value } else { String::new() };
+            let takes = if argument.is_positional() { takes.trim_start() } else { &takes };
             let help = argument.get_help().unwrap().to_string();
             let _ = writeln!(
                 body,
                 ".RS\n.TP\n\\fB{}\\fR{takes}\n{}\n.RE",
-                text(&format!("--{}", argument.get_long().unwrap())),
+                text(&argument.get_long().map_or(String::new(), |long| format!("--{long}"))),
                 text(&help)
             );
         }

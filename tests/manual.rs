@@ -63,29 +63,39 @@ fn rendered(of: impl Fn(&Man, &mut Vec<u8>) -> std::io::Result<()>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Each subcommand with what it takes.
+/// Each subcommand with what it takes. Those that stand below another are called by both names.
 fn subcommands() -> String {
     let mut body = String::new();
     let command = cli::command();
     assert!(command.get_subcommands().next().is_some());
     for one in command.get_subcommands() {
-        let about = one.get_about().unwrap().to_string();
-        let _ = writeln!(body, ".TP\n\\fB{}\\fR\n{}", one.get_name(), text(&about));
-        for argument in one.get_arguments() {
-            let value =
-                argument.get_value_names().map_or(String::new(), |names| format!(" \\fI{}\\fR", names[0]));
-            let takes = if argument.get_action().takes_values() { value } else { String::new() };
-            let takes = if argument.is_positional() { takes.trim_start() } else { &takes };
-            let help = argument.get_help().unwrap().to_string();
-            let _ = writeln!(
-                body,
-                ".RS\n.TP\n\\fB{}\\fR{takes}\n{}\n.RE",
-                text(&argument.get_long().map_or(String::new(), |long| format!("--{long}"))),
-                text(&help)
-            );
+        subcommand(&mut body, one.get_name(), one);
+        for below in one.get_subcommands() {
+            subcommand(&mut body, &format!("{} {}", one.get_name(), below.get_name()), below);
         }
     }
     body.trim_end().to_owned()
+}
+
+fn subcommand(body: &mut String, name: &str, command: &clap::Command) {
+    let about = command.get_about().unwrap().to_string();
+    let _ = writeln!(body, ".TP\n\\fB{name}\\fR\n{}", text(&about));
+    for argument in command.get_arguments() {
+        let help = argument.get_help().unwrap().to_string();
+        let _ = writeln!(body, ".RS\n.TP\n{}\n{}\n.RE", argument_name(argument), text(&help));
+    }
+}
+
+/// An option with its value, or what stands without one.
+fn argument_name(argument: &clap::Arg) -> String {
+    let name =
+        argument.get_value_names().map_or_else(|| argument.get_id().as_str(), |names| names[0].as_str());
+    let value = format!("\\fI{}\\fR", name.to_uppercase());
+    match argument.get_long().map(|long| format!("\\fB{}\\fR", text(&format!("--{long}")))) {
+        None => value,
+        Some(option) if argument.get_action().takes_values() => format!("{option} {value}"),
+        Some(option) => option,
+    }
 }
 
 /// The lines "Subject: words" at the end of `--help`, each a section.

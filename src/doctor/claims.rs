@@ -139,7 +139,9 @@ impl Passage<'_> {
         let named = log.words.get(1).filter(|word| !word.contains('='));
         let name = named.map_or(DEFAULT_FORMAT, String::as_str);
         let format = self.route.around("log_format").find(|one| one.value() == name);
-        format.map_or(name == DEFAULT_FORMAT, |format| format.words[1..].iter().any(|word| names_query(word)))
+        format.map_or(name == DEFAULT_FORMAT, |format| {
+            format.words.iter().skip(1).any(|word| names_query(word))
+        })
     }
 
     fn told_in_log(&self, log: Option<&Directive>) -> Finding {

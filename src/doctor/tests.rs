@@ -157,8 +157,10 @@ fn a_configuration_that_does_not_fit_its_unit_is_no_good_one() {
 proptest! {
     #[test]
     fn any_configuration_at_all_is_examined_to_the_end(
-        text in r#"((http|server|location /|upstream u|stream|events|if \(x\)) \{|\}|proxy_pass (http://)?(127\.0\.0\.1:9310|u|unix:/run/wsrelayd/relay\.sock);|server 127\.0\.0\.1:9310;|proxy_set_header [a-zA-Z-]{0,8} [$a-z_]{0,8};|proxy_read_timeout [0-9]{0,22}[a-z]?;|worker_connections [0-9]{0,22};|limit_conn a [0-9]*;| |\n|.){0,30}"#
+        text in r#"((http|server|location /|upstream u|stream|events|if \(x\)) \{|\}|proxy_pass (http://)?(127\.0\.0\.1:9310|u|unix:/run/wsrelayd/relay\.sock);|server 127\.0\.0\.1:9310;|proxy_set_header [a-zA-Z-]{0,8} [$a-z_]{0,8};|proxy_read_timeout [0-9]{0,22}[a-z]?;|worker_connections [0-9]{0,22};|limit_conn a [0-9]*;|access_log [a-z]{0,3};|access_log ('a' )?[a-z]{0,3};|log_format( a)?( \$request)?;|listen [0-9.:]{0,8};|set \$a [$a-z_]{0,8};|proxy_set_header (X-User|Host) [$a-z_]{0,8};| |\n|.){0,30}"#
     ) {
-        let _ = found_in(&text, "f").to_string();
+        for name in ["f", "named"] {
+            let _ = found_in(&text, name).to_string();
+        }
     }
 }

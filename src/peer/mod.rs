@@ -60,14 +60,25 @@ pub(crate) struct Peer<L> {
     pub(crate) caller: Caller,
     /// The peer is counted under the address of its real caller; refused for that address's limits, or not.
     counted_as_refused: Option<bool>,
-    /// A line of the PROXY protocol has named nobody.
-    pub(crate) is_unnamed: bool,
+    /// What must be remembered of the connection besides.
+    pub(crate) remark: Remark,
     /// In which form the peer gets its channel, once it is open.
     pub(crate) form: Form,
     /// It may publish, once it is open.
     pub(crate) may_publish: bool,
     /// What its channel comes under, once that is known.
     pub(crate) rule: RuleId,
+}
+
+/// What the stages of a peer must know of its connection, and no two at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remark {
+    /// Nothing.
+    None,
+    /// A line of the PROXY protocol has named nobody: until it is open.
+    Unnamed,
+    /// It is over in both directions, whatever is still to be read of it: once it is open.
+    Broken,
 }
 
 /// How a peer is counted under its address: to be given back when its slot is freed.
@@ -167,7 +178,7 @@ impl<L> Peer<L> {
             seat: None,
             control: Control::default(),
             copied: 0,
-            is_unnamed: false,
+            remark: Remark::None,
             form: Form::Frames,
             may_publish: false,
             rule: RuleId::default(),

@@ -12,7 +12,7 @@ use crate::{
     handshake::{Claim, Effort, Heard, Offer, Pass, Refusal, Verdict},
     id::PeerId,
     news::{Event, News},
-    peer::{Stage, Stay},
+    peer::{Remark, Stage, Stay},
 };
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ impl<L> Relay<L> {
         let Some(bytes) = self.hear_proxy_line(id, bytes, now) else { return };
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Handshaking { head, .. } = &mut peer.stage else { return };
-        let source = (!peer.is_unnamed).then_some(peer.caller.real);
+        let source = (peer.remark != Remark::Unnamed).then_some(peer.caller.real);
         let Self { limits, gate, desk, unix, proxies, .. } = self;
         let offer = Offer { peer: id, limits, gate, desk, unix: *unix, source, proxies };
         let Heard { verdict, claim, effort } = head.receive(bytes, &offer);
@@ -122,7 +122,7 @@ impl<L> Relay<L> {
     /// The proxy does not know its client, and one that speaks so writes no header: a header is the client's own word.
     fn note_unnamed(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
-            peer.is_unnamed = true;
+            peer.remark = Remark::Unnamed;
         }
     }
 

@@ -42,7 +42,7 @@ use crate::{
     limits::{Limits, REFUSAL_SLOTS},
     news::{Event, News},
     origin::Desk,
-    peer::{Inflight, Peer, Reading, Stage},
+    peer::{Inflight, Peer, Reading, Remark, Stage},
     random::Random,
     roster::Roster,
     rules::RuleId,
@@ -204,6 +204,19 @@ impl<L> Relay<L> {
         if let Some(peer) = self.roster.get_mut(id) {
             peer.edge = true;
             self.owe(id);
+        }
+    }
+
+    /// hear: an error came, and the connection is over in both directions. What the peer has sent is read to its end, unless
+    /// that would take its time for its rate: nobody is there any more to wait.
+    pub fn broken(&mut self, id: PeerId, now: Instant) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        if matches!(peer.stage, Stage::Open(_)) {
+            peer.remark = Remark::Broken;
+        }
+        match peer.reading {
+            Reading::Resting => self.lost(id, Disconnect::Reset, now),
+            _ => self.readable(id),
         }
     }
 

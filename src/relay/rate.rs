@@ -5,9 +5,10 @@
 
 use super::Relay;
 use crate::{
+    counters::Disconnect,
     id::PeerId,
     limits::OnRate,
-    peer::{Peer, Reading, Stage},
+    peer::{Peer, Reading, Remark, Stage},
 };
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,9 @@ impl<L> Relay<L> {
     pub(super) fn rest(&mut self, id: PeerId, now: Instant) {
         let Some(until) = self.free_at(id, now).map(|until| self.spread(id, until, now)) else { return };
         let Some(peer) = self.roster.get_mut(id) else { return };
+        if peer.remark == Remark::Broken {
+            return self.lost(id, Disconnect::Reset, now);
+        }
         let Stage::Open(open) = &mut peer.stage else { return };
         open.rest_until(until, self.limits.under(peer.rule), now);
         peer.reading = Reading::Resting;

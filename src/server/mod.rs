@@ -256,7 +256,9 @@ impl Server {
         // None: an event for a peer that was buried after the poller had filed it.
         let Some(link) = self.relay.link_mut(id) else { return };
         link.note(event);
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
+        if event.is_error() {
+            self.relay.broken(id, now);
+        } else if event.is_readable() || event.is_read_closed() {
             self.relay.readable(id);
         }
         if event.is_writable() {

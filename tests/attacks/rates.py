@@ -12,7 +12,7 @@ from contextlib import suppress
 from ends import reset
 from field import closed_with, reached
 from receivers import SENDERS, fill
-from wire import BINARY, PING, PONG, Frames, frame, open_socket
+from wire import BINARY, CLOSE, PING, PONG, Frames, frame, open_socket
 
 RECEIVERS = 1000
 RATE, MESSAGES = 10, 40
@@ -20,7 +20,7 @@ SIZE = 1000
 # Longer than from one ping to the end of the patience with it.
 LONG_BYTES, LONG_RATE, LONG_SECS = 60_000, 10_000, 5.0
 PING_SECS, PONG_SECS = 2.5, 2
-RESTING, EACH = 500, 10_000
+RESTING, RESTING_RATE, EACH = 500, 5, 10_000
 SHARES = 120
 METERED_READ = 4096
 
@@ -93,8 +93,8 @@ def rated_sender(field):
     sender.close()
     field.expect_equal("least and most messages of one of the crowd, and what went wrong", crowd.result(),
                        (MESSAGES, MESSAGES, []))
-    counters = field.counters()
-    field.expect(counters["rested"] > RATE, f"the sender rested {counters['rested']} times")
+    # How often depends on the machine: one that is slow brings no more than the rate by itself.
+    field.wait_for("rested")
     shares_under_a_rate(field)
 
 
@@ -142,13 +142,13 @@ def all_rest(field):
     burst = word * EACH
     sockets, offered = [], 0
     for n in range(RESTING):
-        s, _ = field.open(f"/resting/{n % 50}")
+        s, _ = field.open(f"/resting/{n % (RESTING // 10)}")
         s.setblocking(False)
         sockets.append(s)
         with suppress(BlockingIOError):
             offered += s.send(burst)
     field.wait_for("rested", RESTING)
-    before, trips, deferred = time.monotonic(), field.pair.trips.value, field.counters()["deferred"]
+    deferred = field.counters()["deferred"]
     field.expect(field.pair.goes_on(), "the pair does not go on beside those who rest")
     for s in sockets:
         with suppress(BlockingIOError, ConnectionError):
@@ -161,15 +161,22 @@ def all_rest(field):
     field.expect(counters["frames"] < RESTING * 60 + 2 * (field.pair.trips.value + 9), f"{counters['frames']} frames were decoded")
     field.expect_equal("times that somebody was put off for memory", counters["deferred"], deferred)
     # A loop that spins for them would have turned without end.
-    turns, trips = counters["turns"], field.pair.trips.value
+    began, before, trips = time.monotonic(), field.counters(), field.pair.trips.value
     time.sleep(1)
-    after = field.counters()
-    spent, made = after["turns"] - turns, field.pair.trips.value + 1 - trips
-    woken = after["rested"] - counters["rested"]
+    after, made, secs = field.counters(), field.pair.trips.value + 1 - trips, time.monotonic() - began
+    spent, woken = (after[name] - before[name] for name in ("turns", "rested"))
     field.expect(spent <= 6 * made + woken + 60, f"{spent} turns for {made} round trips and {woken} that were woken")
+    field.expect(woken <= RESTING * (RESTING_RATE * secs + 2), f"{woken} were woken in {secs:.1f} s, each for one message")
     field.expect_counts(disconnects__memory=0, disconnects__ping_timeout=0)
     for s in sockets:
         reset(s)
+    # They are unread, so that they are gone shows when something is said to them.
+    for n in range(RESTING // 10):
+        with field.open(f"/resting/{n}")[0] as s:
+            s.sendall(word)
+            s.sendall(frame(CLOSE))
+            while s.recv(4096):
+                pass
 
 
 def strict(field):
@@ -201,7 +208,7 @@ BURST = {"rate_burst": "1s"}
 RULES = [
     {"path": "/rated/*", "messages_per_sec": RATE, **BURST},
     {"path": "/long", "bytes_per_sec": LONG_RATE, **BURST},
-    {"path": "/resting/*", "messages_per_sec": 5, **BURST},
+    {"path": "/resting/*", "messages_per_sec": RESTING_RATE, **BURST},
     {"path": "/strict", "messages_per_sec": RATE, "on_rate": "disconnect", **BURST},
     {"path": "/healthy"},
 ]

@@ -250,3 +250,22 @@ fn who_closes_while_it_rests_goes() {
     settle(&mut relay, now + Duration::from_secs(10));
     assert!(relay.is_empty());
 }
+
+/// Nobody waits for what a peer that is gone had to say, and its slot is free at once.
+#[test]
+fn who_is_reset_while_it_rests_is_gone() {
+    for rests_before in [true, false] {
+        let (mut relay, now) = start_with(ten());
+        let (sender, listener) = (join(&mut relay, now), join(&mut relay, now));
+        say(&mut relay, sender, &numbered(0, 1000));
+        if rests_before {
+            settle(&mut relay, now);
+        }
+        relay.broken(sender, now);
+        settle(&mut relay, now);
+        let mut got = 0;
+        count_in_order(&heard(&mut relay, listener), &mut got);
+        assert_eq!(got, 20, "what its rate allowed was relayed");
+        assert_eq!((relay.peers(), relay.counters().disconnected(Disconnect::Reset)), (1, 1));
+    }
+}

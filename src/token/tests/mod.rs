@@ -34,8 +34,10 @@ fn each_algorithm_opens_the_gate() {
     }
 }
 
+type Table = fn(&Bench) -> Vec<Case>;
+
 /// Cases that a table has at least: one that has lost its rows is no table.
-const LEAST: [(&str, usize, fn(&Bench) -> Vec<Case>); 4] = [
+const LEAST: [(&str, usize, Table); 4] = [
     ("headers", 500, headers::cases),
     ("payloads", 1100, payloads::cases),
     ("times", 190, times::cases),

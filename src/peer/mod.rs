@@ -9,7 +9,7 @@ mod open;
 mod post;
 
 pub(crate) use fault::Fault;
-pub(crate) use open::{Circumstances, Input, Open, Overdue};
+pub(crate) use open::{Circumstances, Input, LeftOver, Open, Overdue};
 pub(crate) use post::{Posted, Posting};
 
 use crate::{

@@ -78,10 +78,12 @@ struct SoftLag {
 
 /// Input that was read and not yet decoded.
 #[derive(Debug, Default)]
-struct LeftOver {
-    bytes: Vec<u8>,
+pub(crate) struct LeftOver {
+    pub(crate) bytes: Vec<u8>,
     /// How many of `bytes` were decoded since.
-    used: usize,
+    pub(crate) used: usize,
+    /// It was read before the rate held that holds now: it is not charged, and does not wait.
+    pub(crate) is_free: bool,
 }
 
 /// What one step of decoding brought.
@@ -142,6 +144,7 @@ impl Open {
             ear.decoder.iter_mut().for_each(|decoder| decoder.allow(limits.max_message));
             // A debt is time at another rate.
             ear.meters.iter_mut().for_each(|meters| meters.renew(limits.rate_burst, now));
+            ear.left_over.is_free = !ear.left_over.is_empty();
         }
         let left = self.next_ping.saturating_duration_since(now).as_nanos();
         let left = left * limits.ping_interval.as_nanos() / before.ping_interval.as_nanos().max(1);
@@ -209,21 +212,20 @@ impl Open {
         self.ear.as_ref().is_some_and(|ear| !ear.left_over.is_empty())
     }
 
-    /// Bytes of it.
-    pub(crate) fn left_over_len(&self) -> usize {
-        self.ear.as_ref().map_or(0, |ear| ear.left_over.rest().len())
+    /// Whether it was read under another rate.
+    pub(crate) fn is_left_over_free(&self) -> bool {
+        self.ear.as_ref().is_some_and(|ear| ear.left_over.is_free)
     }
 
     /// Takes the left-over input, to be given back by `leave_over`.
-    pub(crate) fn take_left_over(&mut self) -> (Vec<u8>, usize) {
-        let left_over = self.ear.as_mut().map(|ear| std::mem::take(&mut ear.left_over));
-        left_over.map_or_else(Default::default, |LeftOver { bytes, used }| (bytes, used))
+    pub(crate) fn take_left_over(&mut self) -> LeftOver {
+        self.ear.as_mut().map(|ear| std::mem::take(&mut ear.left_over)).unwrap_or_default()
     }
 
-    /// Keeps what was not decoded of `bytes` for the next turn.
-    pub(crate) fn leave_over(&mut self, bytes: Vec<u8>, used: usize) {
-        if used < bytes.len() {
-            self.ear.get_or_insert_default().left_over = LeftOver { bytes, used };
+    /// Keeps what was not decoded for the next turn.
+    pub(crate) fn leave_over(&mut self, left_over: LeftOver) {
+        if !left_over.is_empty() {
+            self.ear.get_or_insert_default().left_over = left_over;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     id::PeerId,
     limits::{Limits, OnRate, TurnBudget},
     news::Event,
-    peer::{Fault, Input, Open, Peer, Reading, Stage},
+    peer::{Fault, Input, LeftOver, Open, Peer, Reading, Stage},
     wire::{Heard, Wire},
 };
 use std::time::{Duration, Instant};
@@ -192,14 +192,15 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Open(open) = &mut peer.stage else { return };
         if open.has_left_over() {
-            let (bytes, used) = open.take_left_over();
-            let used = used + self.decode(id, &bytes[used..], now, spent);
-            self.leave_over(id, bytes, used);
+            let mut left_over = open.take_left_over();
+            let LeftOver { bytes, used, is_free } = &left_over;
+            left_over.used += self.decode(id, &bytes[*used..], *is_free, now, spent);
+            self.leave_over(id, left_over);
         } else {
             let Some(bytes) = self.read(id, now, wire, spent) else { return };
             self.note_life(id, now);
-            let used = self.decode(id, bytes, now, spent);
-            self.leave_over(id, bytes[used..].to_vec(), 0);
+            let used = self.decode(id, bytes, false, now, spent);
+            self.leave_over(id, LeftOver { bytes: bytes[used..].to_vec(), ..LeftOver::default() });
         }
         self.recount_inflight(id);
         self.relax(id);
@@ -221,9 +222,9 @@ impl<L> Relay<L> {
     }
 
     /// Keeps what was not decoded for the next turn, unless the peer has closed meanwhile.
-    fn leave_over(&mut self, id: PeerId, bytes: Vec<u8>, used: usize) {
+    fn leave_over(&mut self, id: PeerId, left_over: LeftOver) {
         if let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-            open.leave_over(bytes, used);
+            open.leave_over(left_over);
         }
     }
 
@@ -253,7 +254,8 @@ impl<L> Relay<L> {
     }
 
     /// Decodes `bytes` and publishes what they hold, within the budget of one peer. Says how many were used.
-    fn decode(&mut self, id: PeerId, bytes: &[u8], now: Instant, spent: &mut Spent) -> usize {
+    /// What is `free` is not charged for.
+    fn decode(&mut self, id: PeerId, bytes: &[u8], is_free: bool, now: Instant, spent: &mut Spent) -> usize {
         let (mut used, mut frames) = (0, 0);
         while used < bytes.len() && frames < self.limits.turn.frames_per_peer {
             let Some(peer) = self.roster.get_mut(id) else { break };
@@ -264,8 +266,7 @@ impl<L> Relay<L> {
                 Ok((step, input, begun)) => {
                     used += step;
                     frames += begun;
-                    // More than that was read before there was a rate.
-                    let is_metered = limits.meters() && bytes.len() <= METERED_READ;
+                    let is_metered = limits.meters() && !is_free;
                     let is_message = matches!(input, Input::Message(..));
                     self.take_in(id, input, is_metered, now);
                     if is_metered && is_message && self.is_over_rate(id, now) {

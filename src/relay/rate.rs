@@ -3,7 +3,7 @@
 //! Whoever is over its rate is not read until what it sent is paid for: TCP holds it back, and nothing is lost. Meanwhile it
 //! is not pinged, and its deadlines rest. Or it is closed, if its rule says so.
 
-use super::{Relay, hear::METERED_READ};
+use super::Relay;
 use crate::{
     canary::{self, Canary},
     counters::Disconnect,
@@ -73,7 +73,7 @@ impl<L> Relay<L> {
     /// rested away. And what was read before there was a rate is decoded, or it would lie here for as long as it takes.
     pub(super) fn may_rest(&self, id: PeerId) -> bool {
         let stage = self.roster.get(id).map(|peer| &peer.stage);
-        matches!(stage, Some(Stage::Open(open)) if !open.is_amid_message() && open.left_over_len() <= METERED_READ)
+        matches!(stage, Some(Stage::Open(open)) if !open.is_amid_message() && !open.is_left_over_free())
     }
 
     /// The peer has sent one message of so many bytes.

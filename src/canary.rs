@@ -64,6 +64,24 @@ pub(crate) enum Canary {
     TwinOverlooked,
     /// A heartbeat is answered, and relayed too.
     HeartbeatRelayed,
+    /// Who is left unread for its rate is not read again.
+    NeverWoken,
+    /// What is sent is charged to its sender, and not to the address.
+    AddressNotCharged,
+    /// Who is left unread for its rate counts as silent meanwhile.
+    RestIsSilence,
+    /// The deadline of a message runs on while its sender is left unread for its rate.
+    DeadlineRunsAtRest,
+    /// Whoever may only publish gets messages too.
+    DeafHears,
+    /// Whoever may only publish lacks what it may not hear.
+    DeafWeighed,
+    /// That a token runs out is forgotten.
+    TokenEndForgotten,
+    /// Nobody asks whether a peer may publish.
+    RightsNotAsked,
+    /// A channel comes under the least specific rule that is for it.
+    OtherRule,
 }
 
 #[cfg(any(test, feature = "simulation"))]
@@ -99,7 +117,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 37] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -128,5 +146,14 @@ impl Canary {
         Self::TwinNotStirred,
         Self::TwinOverlooked,
         Self::HeartbeatRelayed,
+        Self::NeverWoken,
+        Self::AddressNotCharged,
+        Self::RestIsSilence,
+        Self::DeadlineRunsAtRest,
+        Self::DeafHears,
+        Self::DeafWeighed,
+        Self::TokenEndForgotten,
+        Self::RightsNotAsked,
+        Self::OtherRule,
     ];
 }

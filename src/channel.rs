@@ -80,6 +80,7 @@ impl Channels {
     pub(crate) fn join(&mut self, path: &str, form: Form, listens: bool, id: PeerId) -> Seat {
         let known = self.by_path.get(path).and_then(|slots| slots[form as usize]);
         let channel = known.unwrap_or_else(|| self.make(path, form));
+        let listens = listens || canary::sings(Canary::DeafHears);
         let slot = &mut self.slots[channel as usize];
         let index = slot.members.len() as u32;
         slot.members.push(id);
@@ -396,6 +397,10 @@ impl Channels {
                     }
                     _ => return Err(format!("{id} is a member of {} without a seat there", slot.path)),
                 }
+            }
+            let lacks = |cursor: &&Cursor| slot.backlog.lag(cursor) > 0 || slot.backlog.has_more(cursor);
+            if cursors.iter().any(|cursor| cursor.is_deaf() && lacks(&cursor)) {
+                return Err(format!("a member of {} lacks what is not for it", slot.path));
             }
             let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();
             if ending != slot.ending as usize {

@@ -130,7 +130,8 @@ impl Disconnect {
     }
 
     /// Whether the relay closes a peer whose own words are in order: then the end of the connection waits for the
-    /// peer's close frame.
+    /// peer's close frame. Of those who said what they may not, what stood behind that is thrown away unread: where
+    /// their next frame begins nobody knows.
     pub fn is_orderly(self) -> bool {
         matches!(
             self,
@@ -140,9 +141,6 @@ impl Disconnect {
                 | Self::PingTimeout
                 | Self::IdleMessage
                 | Self::Operator
-                | Self::MayNotPublish
-                | Self::Kind
-                | Self::Rate
                 | Self::TokenExpired
         )
     }

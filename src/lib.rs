@@ -72,7 +72,7 @@
 //! 8. No silent loss: a gap exists only where the peer was disconnected, with the reason, or, under
 //!    `on_slow = "skip"`, where it is counted and logged.
 //! 9. Every queue, buffer and list has a limit from the configuration and a named consequence (`limits`).
-//! 10. `due` and `unread` are exact.
+//! 10. `due` and `unread` are exact; who is owed a read and stands on neither waits with its channel, or with the wheel.
 //! 11. Bytes and type are relayed exactly; bytes of one peer never reach another channel, nor a later peer in its
 //!     slot.
 //! 12. Every refusal and every disconnect is counted under exactly one reason; the sums match.

@@ -264,6 +264,12 @@ impl Limits {
         self.greatest(form).max(form(self))
     }
 
+    /// What of the backlogs' budget is for the rests of frames that those who are cut off have begun to get: an eighth,
+    /// and one message at least. The block that holds such a rest is often not free before others are cut off too.
+    pub fn share_for_rests(&self) -> usize {
+        (self.max_backlog / 8).max(self.most_per_message()).min(self.max_backlog / 2)
+    }
+
     /// Whether anything is counted by address.
     pub fn limits_addresses(&self) -> bool {
         self.max_connections_per_address > 0

@@ -87,7 +87,8 @@ impl Origin {
         let is_everywhere = ip.is_unspecified();
         let is_there = self.host.is_ip(ip)
             || (is_everywhere || ip.is_loopback()) && self.host.is_localhost()
-            || is_everywhere && asked == Some(&self.host);
+            // A name may be anybody's.
+            || is_everywhere && asked == Some(&self.host) && self.host.is_literal();
         is_there && &*self.scheme == "http" && self.port.unwrap_or(HTTP_PORT) == place.port()
     }
 }
@@ -97,6 +98,13 @@ impl Host {
         match self {
             Self::Name(name) => name.parse() == Ok(ip),
             Self::V6(own) => *own == ip,
+        }
+    }
+
+    fn is_literal(&self) -> bool {
+        match self {
+            Self::Name(name) => name.parse::<core::net::Ipv4Addr>().is_ok(),
+            Self::V6(_) => true,
         }
     }
 

@@ -17,7 +17,8 @@ use crate::rules::Pattern;
 use super::{Config, ConfigError, Listen, RawConfig, Warning, secret};
 
 /// A configuration file is a few kilobytes, some tens with all the rules that there may be; one of a hundred megabytes is
-/// a mistake and is not read to its end. What is read is checked within a turn, so a file that is all mistakes must not be long either.
+/// a mistake and is not read to its end. What is read is checked within a turn, so a file that is all mistakes must not
+/// be long either.
 pub(super) const MAX_FILE: u64 = 128 << 10;
 
 /// Where the configuration comes from.

@@ -277,9 +277,11 @@ mod tests {
         Knock::of(&Limits::default())
     }
 
-    /// Each with its pattern, who may listen, and who may publish.
-    fn limits(rules: &[(&str, Access, Access)]) -> Limits {
-        let rule = |&(pattern, subscribe, publish): &(&str, Access, Access)| Rule {
+    /// A pattern, who may listen, and who may publish.
+    type Written = (&'static str, Access, Access);
+
+    fn limits(rules: &[Written]) -> Limits {
+        let rule = |&(pattern, subscribe, publish): &Written| Rule {
             pattern: pattern.parse().unwrap(),
             limits: Limits { subscribe, publish, ..Limits::default() },
         };
@@ -289,7 +291,7 @@ mod tests {
     #[test]
     fn it_knocks_where_a_stranger_may_come_in_and_else_knows_how_it_is_refused() {
         use Access::{Anyone, Nobody, Token};
-        let table: &[(&[(&str, Access, Access)], &str, u16)] = &[
+        let table: &[(&[Written], &str, u16)] = &[
             (&[], PATH, 101),
             (&[("/**", Anyone, Token)], PATH, 101),
             (&[("/feed/*", Anyone, Token)], "/feed/wsrelayd-doctor", 101),

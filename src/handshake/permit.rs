@@ -144,7 +144,8 @@ fn grant(
 
 /// The token of a request; of two, a proxy may have judged the other one.
 fn token<'h>(asked: Asked<'h>, offer: &Offer<'_>) -> Result<Option<&'h [u8]>, Refusal> {
-    let query = offer.gate.query.as_deref().and_then(|name| in_query(asked.target, name));
+    let query = offer.gate.query.as_deref().map(|name| in_query(asked.target, name));
+    let query = query.into_iter().flatten();
     let mut tokens = in_header(asked.fields)?.into_iter().chain(in_protocols(asked.fields)).chain(query);
     match (tokens.next(), tokens.next()) {
         (token, None) => Ok(token),
@@ -164,19 +165,27 @@ fn in_header<'h>(fields: &Fields<'h>) -> Result<Option<&'h [u8]>, Refusal> {
 }
 
 fn in_protocols<'h>(fields: &Fields<'h>) -> impl Iterator<Item = &'h [u8]> {
-    fields.items(Name::SecWebSocketProtocol).filter_map(|item| item.strip_prefix(BEARER_PROTOCOL))
+    fields
+        .items(Name::SecWebSocketProtocol)
+        .filter(|item| is_token_protocol(item))
+        .map(|item| &item[BEARER_PROTOCOL.len()..])
 }
 
 /// RFC 6750 2.3. A token needs no escapes.
-fn in_query<'h>(target: &'h [u8], name: &str) -> Option<&'h [u8]> {
-    let query = target.iter().position(|&b| b == b'?').map(|at| &target[at + 1..])?;
+fn in_query<'h>(target: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
+    let end = target.iter().position(|&b| b == b'?').map_or(target.len(), |at| at + 1);
     let value = |part: &'h [u8]| part.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-    query.split(|&b| b == b'&').find_map(value)
+    target[end..].split(|&b| b == b'&').filter_map(value)
 }
 
 /// The subprotocols that are offered, less the tokens among them.
 pub(super) fn offered_protocols<'h>(fields: &Fields<'h>) -> impl Iterator<Item = &'h [u8]> {
-    fields.items(Name::SecWebSocketProtocol).filter(|item| !item.starts_with(BEARER_PROTOCOL))
+    fields.items(Name::SecWebSocketProtocol).filter(|item| !is_token_protocol(item))
+}
+
+/// In any case, as the scheme of the header is: what could be taken for a token is in no answer.
+fn is_token_protocol(item: &[u8]) -> bool {
+    item.get(..BEARER_PROTOCOL.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEARER_PROTOCOL))
 }
 
 /// The user whom a trusted proxy names; whoever else names one is not believed.

@@ -365,8 +365,8 @@ fn the_pages_of_the_desk_may_always_ask() {
             &["0.0.0.0:9311"],
             &[
                 yes("http://localhost:9311", "good.com", "everywhere is here too"),
-                yes("http://good.com:9311", "good.com", "the host that is asked"),
-                yes("http://good.com:9311", "GOOD.com:9310", "whatever its port and case"),
+                no("http://good.com:9311", "good.com", "a name that somebody may have bent to it"),
+                no("http://good.com:9311", "GOOD.com:9310", "whatever its port and case"),
                 yes("http://127.0.0.1:9311", "127.0.0.1:9310", "the host that is asked, by address"),
                 yes("http://0.0.0.0:9311", "good.com", "its literal"),
                 no("http://evil.com:9311", "good.com", "another host"),

@@ -24,9 +24,9 @@ impl Meters {
         Box::new(Self { messages: Meter::new(burst, now), bytes: Meter::new(burst, now), rests_until: None })
     }
 
-    /// The same peer's, with nothing sent.
-    pub(super) fn renewed(self: Box<Self>, burst: Duration, now: Instant) -> Box<Self> {
-        Box::new(Self { rests_until: self.rests_until, ..*Self::new(burst, now) })
+    /// What was sent is forgotten.
+    pub(super) fn renew(&mut self, burst: Duration, now: Instant) {
+        *self = Self { rests_until: self.rests_until, ..*Self::new(burst, now) };
     }
 
     /// One message of so many bytes was sent.

@@ -9,7 +9,7 @@ mod open;
 mod post;
 
 pub(crate) use fault::Fault;
-pub(crate) use open::{Circumstances, Input, Open, Overdue};
+pub(crate) use open::{Circumstances, Input, LeftOver, Open, Overdue};
 pub(crate) use post::{Posted, Posting};
 
 use crate::{
@@ -96,22 +96,30 @@ pub(crate) struct Inflight<N = usize> {
     pub(crate) message: N,
     /// Input that was read and not yet decoded.
     pub(crate) left_over: N,
+    /// The same of those who rest: it lies longer.
+    pub(crate) resting: N,
 }
 
 impl Inflight {
-    pub(crate) fn total(self) -> usize {
-        self.message + self.left_over
+    fn of_one_who_rests(self) -> Self {
+        Self { left_over: 0, resting: self.left_over, ..self }
     }
 
-    /// As a peer keeps it: neither comes near what 32 bits hold, as one message and one read bound them.
+    pub(crate) fn total(self) -> usize {
+        self.message + self.left_over + self.resting
+    }
+
+    /// As a peer keeps it: none of them comes near what 32 bits hold, as one message and one read bound them.
     pub(crate) fn packed(self) -> Inflight<u32> {
-        Inflight { message: self.message as u32, left_over: self.left_over as u32 }
+        let Self { message, left_over, resting } = self;
+        Inflight { message: message as u32, left_over: left_over as u32, resting: resting as u32 }
     }
 }
 
 impl Inflight<u32> {
     pub(crate) fn unpacked(self) -> Inflight {
-        Inflight { message: self.message as usize, left_over: self.left_over as usize }
+        let Self { message, left_over, resting } = self;
+        Inflight { message: message as usize, left_over: left_over as usize, resting: resting as usize }
     }
 }
 
@@ -277,6 +285,7 @@ impl<L> Peer<L> {
     pub(crate) fn count_inflight(&self) -> Inflight {
         match &self.stage {
             Stage::Posting(posting) => posting.inflight(),
+            Stage::Open(open) if self.reading == Reading::Resting => open.inflight().of_one_who_rests(),
             Stage::Open(open) => open.inflight(),
             _ => Inflight::default(),
         }

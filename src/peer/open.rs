@@ -78,10 +78,12 @@ struct SoftLag {
 
 /// Input that was read and not yet decoded.
 #[derive(Debug, Default)]
-struct LeftOver {
-    bytes: Vec<u8>,
+pub(crate) struct LeftOver {
+    pub(crate) bytes: Vec<u8>,
     /// How many of `bytes` were decoded since.
-    used: usize,
+    pub(crate) used: usize,
+    /// It was read before the rate held that holds now: it is not charged, and does not wait.
+    pub(crate) is_free: bool,
 }
 
 /// What one step of decoding brought.
@@ -141,7 +143,8 @@ impl Open {
         if let Some(ear) = &mut self.ear {
             ear.decoder.iter_mut().for_each(|decoder| decoder.allow(limits.max_message));
             // A debt is time at another rate.
-            ear.meters = ear.meters.take().map(|meters| meters.renewed(limits.rate_burst, now));
+            ear.meters.iter_mut().for_each(|meters| meters.renew(limits.rate_burst, now));
+            ear.left_over.is_free = !ear.left_over.is_empty();
         }
         let left = self.next_ping.saturating_duration_since(now).as_nanos();
         let left = left * limits.ping_interval.as_nanos() / before.ping_interval.as_nanos().max(1);
@@ -200,6 +203,7 @@ impl Open {
         ear.map_or_else(Inflight::default, |ear| Inflight {
             message: ear.scanner.footprint(),
             left_over: ear.left_over.bytes.capacity(),
+            resting: 0,
         })
     }
 
@@ -208,16 +212,20 @@ impl Open {
         self.ear.as_ref().is_some_and(|ear| !ear.left_over.is_empty())
     }
 
-    /// Takes the left-over input, to be given back by `leave_over`.
-    pub(crate) fn take_left_over(&mut self) -> (Vec<u8>, usize) {
-        let left_over = self.ear.as_mut().map(|ear| std::mem::take(&mut ear.left_over));
-        left_over.map_or_else(Default::default, |LeftOver { bytes, used }| (bytes, used))
+    /// Whether it was read under another rate.
+    pub(crate) fn is_left_over_free(&self) -> bool {
+        self.ear.as_ref().is_some_and(|ear| ear.left_over.is_free)
     }
 
-    /// Keeps what was not decoded of `bytes` for the next turn.
-    pub(crate) fn leave_over(&mut self, bytes: Vec<u8>, used: usize) {
-        if used < bytes.len() {
-            self.ear.get_or_insert_default().left_over = LeftOver { bytes, used };
+    /// Takes the left-over input, to be given back by `leave_over`.
+    pub(crate) fn take_left_over(&mut self) -> LeftOver {
+        self.ear.as_mut().map(|ear| std::mem::take(&mut ear.left_over)).unwrap_or_default()
+    }
+
+    /// Keeps what was not decoded for the next turn.
+    pub(crate) fn leave_over(&mut self, left_over: LeftOver) {
+        if !left_over.is_empty() {
+            self.ear.get_or_insert_default().left_over = left_over;
         }
     }
 
@@ -338,7 +346,10 @@ impl Open {
 
     fn message_deadline(&self, limits: &Limits, reading: Reading) -> Option<Instant> {
         let since = self.ear.as_ref().and_then(|ear| ear.message_since);
-        let is_read = !matches!(reading, Reading::Held | Reading::Resting);
+        let is_read = match reading {
+            Reading::Resting => canary::sings(Canary::DeadlineRunsAtRest),
+            _ => reading != Reading::Held,
+        };
         since.filter(|_| is_read).map(|since| since + limits.message_timeout)
     }
 
@@ -380,7 +391,8 @@ impl Open {
         if at.form == Form::Events && at.writable {
             return self.overdue_comment(limits, now);
         }
-        if at.reading != Reading::Idle || at.writable && at.unsaid {
+        let is_silent = at.reading == Reading::Resting && canary::sings(Canary::RestIsSilence);
+        if at.reading != Reading::Idle && !is_silent || at.writable && at.unsaid {
             // Its answer may stand in what we have not read yet, or the ping behind bytes that it is taking.
             self.alive_at = now;
         }
@@ -394,7 +406,7 @@ impl Open {
         if now < self.next_ping {
             return Overdue::Nothing;
         }
-        if matches!(at.reading, Reading::Held | Reading::Resting) {
+        if matches!(at.reading, Reading::Held | Reading::Resting) && !is_silent {
             // Its pongs would pile up unread; and who is held is being sent to.
             self.next_ping = now + limits.ping_interval;
             return Overdue::Nothing;

@@ -87,7 +87,7 @@ impl Posting {
 
     /// As announced: what has not come yet may come at once.
     pub(super) fn inflight(&self) -> Inflight {
-        Inflight { message: self.length, left_over: 0 }
+        Inflight { message: self.length, ..Inflight::default() }
     }
 }
 

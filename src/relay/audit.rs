@@ -29,6 +29,11 @@ impl<L> Relay<L> {
         self.channels.over(self.limits.hold as u64)
     }
 
+    /// Members of the channel of this path.
+    pub(crate) fn crowd(&self, path: &str) -> usize {
+        self.channels.members_of(path)
+    }
+
     /// Checks the laws at the end of a turn.
     pub(crate) fn audit(&self) -> Verdict {
         self.audit_lists()?;
@@ -85,7 +90,7 @@ impl<L> Relay<L> {
         {
             return Err(format!("{id} is gone, and can be found by its tag or its user"));
         }
-        if self.copied > self.share_for_rests() {
+        if self.copied > self.share_for_rests {
             return Err(format!("{} bytes of rests are over their share (law 9)", self.copied));
         }
         if self.is_backlog_full() && self.due.is_empty() {
@@ -100,14 +105,18 @@ impl<L> Relay<L> {
         if lists != wanted {
             return Err(format!("is due, owed a read: {wanted:?}, but listed {lists:?} (law 10)"));
         }
+        let rests_until = match &peer.stage {
+            Stage::Open(open) => open.rests_until(),
+            _ => None,
+        };
         let waits = match (peer.reading, &peer.seat) {
             (Reading::Held, Some(seat)) => {
                 let is_full = self.channels.unoffered(seat.channel) > self.limits.hold as u64;
                 is_full && self.channels.is_waiting(seat.channel, id)
             }
             (Reading::Held, None) => false,
-            (Reading::Resting, _) => matches!(&peer.stage, Stage::Open(open) if open.rests_until().is_some()),
-            _ => true,
+            (Reading::Resting, _) => rests_until.is_some_and(|until| peer.armed <= self.wheel.tick_of(until)),
+            _ => rests_until.is_none(),
         };
         if !waits {
             return Err(format!("is {:?} and waits nowhere, or for nothing (law 10)", peer.reading));

@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{
     io::{self, IoSlice},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 impl<L> Relay<L> {
@@ -287,21 +287,14 @@ impl<L> Relay<L> {
         }
     }
 
-    /// What of the backlogs' budget is for the rests of frames that those who are cut off have begun to get: an eighth,
-    /// and one message at least. The block that holds such a rest is often not free before others are cut off too.
-    pub(super) fn share_for_rests(&self) -> usize {
-        let max_backlog = self.limits.max_backlog;
-        (max_backlog / 8).max(self.limits.most_per_message()).min(max_backlog / 2)
-    }
-
     /// Whether the backlogs have spent all the rest of their budget.
     pub(super) fn is_backlog_full(&self) -> bool {
-        self.channels.allocated() > self.limits.max_backlog - self.share_for_rests()
+        self.channels.allocated() > self.limits.max_backlog - self.share_for_rests
     }
 
     /// Whether there is room for one more rest of a frame.
     pub(super) fn has_room_for(&self, rest: &[u8]) -> bool {
-        self.copied + rest.len() <= self.share_for_rests()
+        self.copied + rest.len() <= self.share_for_rests
     }
 
     /// Over the budget for unfinished input, those whose messages were begun first are closed: whoever means to finish
@@ -310,9 +303,15 @@ impl<L> Relay<L> {
         if self.inflight.total() <= self.limits.max_inflight_read {
             return;
         }
+        // Of those who rest nothing was begun. They come last, unless what lies here of them is more than their half.
+        let is_theirs = self.inflight.resting > self.limits.max_inflight_read / 2;
+        let rested = if is_theirs { Duration::MAX } else { Duration::ZERO };
         let since = |peer: &Peer<L>| match &peer.stage {
             Stage::Posting(posting) => Some(now.saturating_duration_since(posting.since())),
-            Stage::Open(open) => open.unfinished_for(now),
+            Stage::Open(_) if peer.reading == Reading::Resting => Some(rested),
+            Stage::Open(open) => {
+                open.unfinished_for(now).or_else(|| open.has_left_over().then_some(Duration::ZERO))
+            }
             _ => None,
         };
         let mut begun =

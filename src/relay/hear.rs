@@ -13,7 +13,7 @@ use crate::{
     id::PeerId,
     limits::{Limits, OnRate, TurnBudget},
     news::Event,
-    peer::{Fault, Input, Open, Peer, Reading, Stage},
+    peer::{Fault, Input, LeftOver, Open, Peer, Reading, Stage},
     wire::{Heard, Wire},
 };
 use std::time::{Duration, Instant};
@@ -164,7 +164,8 @@ impl<L> Relay<L> {
 
     /// When the peer's token runs out, and a little later, so that those who came by one mint do not all go at once.
     fn end_of(&mut self, pass: &Pass, now: Instant) -> Option<Instant> {
-        let left = pass.ends?.saturating_sub(self.unix);
+        let ends = pass.ends.filter(|_| !canary::sings(Canary::TokenEndForgotten));
+        let left = ends?.saturating_sub(self.unix);
         now.checked_add(left + self.random.part_of(TOKEN_SPREAD))
     }
 
@@ -191,14 +192,15 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let Stage::Open(open) = &mut peer.stage else { return };
         if open.has_left_over() {
-            let (bytes, used) = open.take_left_over();
-            let used = used + self.decode(id, &bytes[used..], now, spent);
-            self.leave_over(id, bytes, used);
+            let mut left_over = open.take_left_over();
+            let LeftOver { bytes, used, is_free } = &left_over;
+            left_over.used += self.decode(id, &bytes[*used..], *is_free, now, spent);
+            self.leave_over(id, left_over);
         } else {
             let Some(bytes) = self.read(id, now, wire, spent) else { return };
             self.note_life(id, now);
-            let used = self.decode(id, bytes, now, spent);
-            self.leave_over(id, bytes[used..].to_vec(), 0);
+            let used = self.decode(id, bytes, false, now, spent);
+            self.leave_over(id, LeftOver { bytes: bytes[used..].to_vec(), ..LeftOver::default() });
         }
         self.recount_inflight(id);
         self.relax(id);
@@ -220,15 +222,15 @@ impl<L> Relay<L> {
     }
 
     /// Keeps what was not decoded for the next turn, unless the peer has closed meanwhile.
-    fn leave_over(&mut self, id: PeerId, bytes: Vec<u8>, used: usize) {
+    fn leave_over(&mut self, id: PeerId, left_over: LeftOver) {
         if let Some(Stage::Open(open)) = self.roster.get_mut(id).map(|peer| &mut peer.stage) {
-            open.leave_over(bytes, used);
+            open.leave_over(left_over);
         }
     }
 
     /// Whether an open peer must wait although it is owed a read; if its channel keeps it waiting, it waits there.
     fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
-        if self.is_over_rate(id, now) {
+        if self.may_rest(id) && self.is_over_rate(id, now) {
             self.rest(id, now);
             return true;
         }
@@ -245,26 +247,28 @@ impl<L> Relay<L> {
             return true;
         }
         // Both pass by themselves: over the backlogs' budget somebody is due or is evicted in this turn, and left-over
-        // input is decoded before anything is read.
+        // input is decoded before anything is read, but for the little of those who rest.
         let waits = full || crowded && !open.has_left_over();
         self.counters.deferred += u64::from(waits);
         waits
     }
 
     /// Decodes `bytes` and publishes what they hold, within the budget of one peer. Says how many were used.
-    fn decode(&mut self, id: PeerId, bytes: &[u8], now: Instant, spent: &mut Spent) -> usize {
+    /// What is `free` is not charged for.
+    fn decode(&mut self, id: PeerId, bytes: &[u8], is_free: bool, now: Instant, spent: &mut Spent) -> usize {
         let (mut used, mut frames) = (0, 0);
         while used < bytes.len() && frames < self.limits.turn.frames_per_peer {
             let Some(peer) = self.roster.get_mut(id) else { break };
             let Stage::Open(open) = &mut peer.stage else { break };
             let limits = self.limits.under(peer.rule);
-            match open.decode(&bytes[used..], &mut peer.control, limits, peer.may_publish, now) {
+            let may_publish = peer.may_publish || canary::sings(Canary::RightsNotAsked);
+            match open.decode(&bytes[used..], &mut peer.control, limits, may_publish, now) {
                 Ok((step, input, begun)) => {
                     used += step;
                     frames += begun;
-                    let is_metered = limits.meters();
+                    let is_metered = limits.meters() && !is_free;
                     let is_message = matches!(input, Input::Message(..));
-                    self.take_in(id, input, now);
+                    self.take_in(id, input, is_metered, now);
                     if is_metered && is_message && self.is_over_rate(id, now) {
                         break;
                     }
@@ -278,18 +282,17 @@ impl<L> Relay<L> {
         used
     }
 
-    fn take_in(&mut self, id: PeerId, input: Input, now: Instant) {
+    fn take_in(&mut self, id: PeerId, input: Input, is_metered: bool, now: Instant) {
         match input {
             Input::Unfinished | Input::Control => {}
             Input::Heartbeat => self.counters.heartbeats += 1,
-            Input::Message(kind, message) => self.take_message(id, kind, message, now),
+            Input::Message(kind, message) => self.take_message(id, kind, message, is_metered, now),
             Input::Closed(code) => self.answer_close(id, code, now),
         }
     }
 
     /// A message is relayed, unless it is the one that is too many.
-    fn take_message(&mut self, id: PeerId, kind: Kind, message: Message, now: Instant) {
-        let is_metered = self.roster.get(id).is_some_and(|peer| self.limits.under(peer.rule).meters());
+    fn take_message(&mut self, id: PeerId, kind: Kind, message: Message, is_metered: bool, now: Instant) {
         if is_metered {
             if self.free_at(id, now).is_some() && self.on_rate(id) == OnRate::Disconnect {
                 return self.close(id, Disconnect::Rate, 1008, "rate", now);

@@ -35,7 +35,7 @@ mod visitors;
 use crate::{
     address::{Arrival, Proxies},
     canary::{self, Canary},
-    channel::Channels,
+    channel::{ChannelId, Channels},
     counters::{Counters, Disconnect},
     handshake::Refusal,
     id::PeerId,
@@ -68,6 +68,8 @@ const NEWS_AT_ONCE: u32 = 1000;
 #[derive(Debug)]
 pub struct Relay<L> {
     limits: Limits,
+    /// Of `limits`, which takes a walk over all rules.
+    share_for_rests: usize,
     /// Peers that a reload has found beyond a lower `max_connections`, and their number of slots, which sinks as they go.
     kept: usize,
     roster: Roster<Peer<L>>,
@@ -132,6 +134,7 @@ impl<L> Relay<L> {
     /// A relay without peers. `seed` spreads first pings and retry hints.
     pub fn new(limits: Limits, seed: u64, now: Instant) -> Self {
         Self {
+            share_for_rests: limits.share_for_rests(),
             limits,
             kept: 0,
             roster: Roster::new(),
@@ -238,10 +241,12 @@ impl<L> Relay<L> {
     pub fn reconfigure(&mut self, limits: Limits, now: Instant) {
         let ids = self.roster.iter().map(|(id, _)| id).collect::<Vec<_>>();
         let before = std::mem::replace(&mut self.limits, limits);
+        let mut rules = BTreeMap::new();
+        self.share_for_rests = self.limits.share_for_rests();
         self.kept = self.roster.len();
         self.visitors.renew_meters();
         for id in ids {
-            self.come_under(id);
+            self.come_under(id, &mut rules);
             if let Some(Peer { stage: Stage::Open(open), rule, .. }) = self.roster.get_mut(id) {
                 open.adapt(&before, self.limits.under(*rule), now);
             }
@@ -257,10 +262,13 @@ impl<L> Relay<L> {
     }
 
     /// Finds out what the peer's channel comes under; under nothing but the general limits, if that is no channel any more.
-    fn come_under(&mut self, id: PeerId) {
+    /// `rules` are those of the channels that were asked for already.
+    fn come_under(&mut self, id: PeerId, rules: &mut BTreeMap<ChannelId, RuleId>) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         peer.rule = match (&peer.seat, &peer.stage) {
-            (Some(seat), _) => self.limits.rule_for(self.channels.path(seat.channel)).unwrap_or_default(),
+            (Some(seat), _) => *rules.entry(seat.channel).or_insert_with(|| {
+                self.limits.rule_for(self.channels.path(seat.channel)).unwrap_or_default()
+            }),
             (None, Stage::Posting(posting)) => self.limits.rule_for(posting.path()).unwrap_or_default(),
             _ => RuleId::default(),
         };
@@ -423,6 +431,7 @@ impl<L> Relay<L> {
             peer.inflight = after.packed();
             self.inflight.message = self.inflight.message + after.message - before.message;
             self.inflight.left_over = self.inflight.left_over + after.left_over - before.left_over;
+            self.inflight.resting = self.inflight.resting + after.resting - before.resting;
         }
     }
 }

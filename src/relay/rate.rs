@@ -5,6 +5,7 @@
 
 use super::Relay;
 use crate::{
+    canary::{self, Canary},
     counters::Disconnect,
     id::PeerId,
     limits::OnRate,
@@ -70,11 +71,19 @@ impl<L> Relay<L> {
         limits.meters() && limits.on_rate == OnRate::Wait && self.free_at(id, now).is_some()
     }
 
+    /// Whether the peer may be made to wait for its rate here. What was begun may be ended: a message's deadline cannot be
+    /// rested away. And what was read before there was a rate is decoded, or it would lie here for as long as it takes.
+    pub(super) fn may_rest(&self, id: PeerId) -> bool {
+        let stage = self.roster.get(id).map(|peer| &peer.stage);
+        matches!(stage, Some(Stage::Open(open)) if !open.is_amid_message() && !open.is_left_over_free())
+    }
+
     /// The peer has sent one message of so many bytes.
     pub(super) fn charge(&mut self, id: PeerId, len: usize, now: Instant) {
         let Some(peer) = self.roster.get_mut(id) else { return };
         let limits = self.limits.under(peer.rule);
-        let stay = peer.stay().filter(|_| limits.meters_addresses());
+        let stay =
+            peer.stay().filter(|_| limits.meters_addresses() && !canary::sings(Canary::AddressNotCharged));
         if let Stage::Open(open) = &mut peer.stage {
             open.charge(len, limits, now);
         }
@@ -94,6 +103,7 @@ impl<L> Relay<L> {
         open.rest_until(until, self.limits.under(peer.rule), now);
         peer.reading = Reading::Resting;
         self.counters.rested += 1;
+        self.recount_inflight(id);
         self.arm(id);
     }
 
@@ -108,11 +118,15 @@ impl<L> Relay<L> {
         let Some(peer) = self.roster.get_mut(id).filter(|peer| peer.reading == Reading::Resting) else {
             return;
         };
+        if canary::sings(Canary::NeverWoken) {
+            return;
+        }
         peer.reading = Reading::Unread;
         self.unread.push_back(id);
         if let Stage::Open(open) = &mut peer.stage {
             open.note_released(now);
         }
+        self.recount_inflight(id);
         self.arm(id);
     }
 }

@@ -9,7 +9,10 @@ mod pattern;
 use std::fmt;
 
 pub use self::pattern::{BadPattern, Pattern};
-use crate::limits::Limits;
+use crate::{
+    canary::{self, Canary},
+    limits::Limits,
+};
 
 /// The name of a rule, good as long as the `Rules` are that it came from: the general limits, or one of theirs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +92,12 @@ impl Limits {
         if self.rules.is_empty() {
             return Some(RuleId::default());
         }
-        let nth = self.rules.0.iter().position(|rule| rule.pattern.matches(path))?;
+        let mut rules = self.rules.0.iter();
+        let is_for = |rule: &Rule| rule.pattern.matches(path);
+        let nth = match canary::sings(Canary::OtherRule) {
+            true => rules.rposition(is_for)?,
+            false => rules.position(is_for)?,
+        };
         Some(RuleId(nth as u16 + 1))
     }
 

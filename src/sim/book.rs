@@ -10,8 +10,13 @@ use super::{
     client::{Client, path},
     core::Accepted,
     letter::{Letter, Message},
+    swarm::Plan,
 };
-use crate::id::PeerId;
+use crate::{
+    frame,
+    id::PeerId,
+    limits::{Kinds, Limits, OnSlow},
+};
 
 /// One accepted message: its sender, and which of the sender's it is.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +41,26 @@ struct Receiver {
     received: u64,
 }
 
-/// All channels' sequences.
-#[derive(Debug)]
-pub(super) struct Book {
+/// What holds on a channel.
+#[derive(Clone, Copy, Debug)]
+struct Manners {
     echo: bool,
     /// Gaps are allowed, as long as the relay counts them.
     skip: bool,
+    kinds: Kinds,
+}
+
+impl Manners {
+    fn of(limits: &Limits) -> Self {
+        Self { echo: limits.echo, skip: limits.on_slow == OnSlow::Skip, kinds: limits.kinds }
+    }
+}
+
+/// All channels' sequences.
+#[derive(Debug)]
+pub(super) struct Book {
+    /// What holds in each.
+    manners: Vec<Manners>,
     channels: Vec<Vec<Entry>>,
     /// Lengths at the start of the turn.
     before: Vec<usize>,
@@ -53,10 +72,10 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(channels: usize, echo: bool, skip: bool) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let channels = plan.channels;
         Self {
-            echo,
-            skip,
+            manners: (0..channels).map(|channel| Manners::of(plan.at(channel))).collect(),
             channels: vec![Vec::new(); channels],
             before: vec![0; channels],
             receivers: Vec::new(),
@@ -83,6 +102,10 @@ impl Book {
         let n = self.accepted[sender];
         if one.channel != path(client.channel) {
             return Err(format!("law 11: client {sender} of {} spoke in {}", client.channel, one.channel));
+        }
+        let kind = if one.text { frame::Kind::Text } else { frame::Kind::Binary };
+        if !client.may.publish || !self.manners[client.channel].kinds.take(kind) {
+            return Err(format!("client {sender} published {kind:?}, which it may not: {:?}", client.may));
         }
         match client.sent.get(n) {
             Some(sent) if sent.text == one.text && sent.payload == one.payload => {}
@@ -112,9 +135,12 @@ impl Book {
     /// Compares one received message with the sequence.
     pub(super) fn receive(&mut self, by: usize, got: &Message, clients: &[Client]) -> Result<(), String> {
         let sequence = &self.channels[clients[by].channel];
-        let (echo, skip) = (self.echo, self.skip);
+        let manners = self.manners[clients[by].channel];
+        if !clients[by].may.subscribe {
+            return Err(format!("client {by} may not listen, and got {} bytes", got.payload.len()));
+        }
         let receiver = &mut self.receivers[by];
-        let follow = |place: &Place| follow(*place, sequence, got, by, clients, echo, skip);
+        let follow = |place: &Place| follow(*place, sequence, got, by, clients, manners);
         let mut places: Vec<Place> = receiver.places.iter().filter_map(follow).collect();
         places.sort_unstable_by_key(|place| (place.next, place.missed));
         places.dedup_by_key(|place| place.next);
@@ -134,7 +160,11 @@ impl Book {
     /// Whether the client got everything that was accepted for it so far.
     pub(super) fn is_complete(&self, client: &Client) -> bool {
         let sequence = &self.channels[client.channel];
-        let is_due = |entry: &Entry| self.echo || entry.sender != client.number;
+        let echo = self.manners[client.channel].echo;
+        if !client.may.subscribe {
+            return true;
+        }
+        let is_due = |entry: &Entry| echo || entry.sender != client.number;
         let is_end = |place: &Place| !sequence[place.next..].iter().any(is_due);
         self.receivers[client.number].places.iter().any(is_end)
     }
@@ -157,18 +187,17 @@ fn follow(
     got: &Message,
     by: usize,
     clients: &[Client],
-    echo: bool,
-    skip: bool,
+    manners: Manners,
 ) -> Option<Place> {
     let Place { next, mut missed } = place;
     for (at, entry) in sequence.iter().enumerate().skip(next) {
-        if !echo && entry.sender == by {
+        if !manners.echo && entry.sender == by {
             continue;
         }
         if clients[entry.sender].sent[entry.n] == *got {
             return Some(Place { next: at + 1, missed });
         }
-        if !skip {
+        if !manners.skip {
             return None;
         }
         missed += 1;

@@ -10,11 +10,15 @@ use super::{
     letter::Message,
     liar,
     net::{Fate, Net},
+    permit::{Paper, Rights},
     rng::Rng,
     speech::REPLY,
     trace::Note,
 };
-use crate::{event_stream::Form, limits::Limits};
+use crate::{
+    event_stream::Form,
+    limits::{Limits, OnRate},
+};
 
 /// A client stops composing while this much waits to be taken by its socket.
 const OUT_MOST: usize = 16 << 10;
@@ -196,6 +200,14 @@ pub(super) struct Client {
     /// The name of its breach of the protocol, and the codes or statuses that may answer it.
     pub(super) breach: Option<(&'static str, &'static [u16])>,
     pub(super) end: Option<End>,
+    /// The token that it brings.
+    pub(super) paper: Option<Paper>,
+    /// A token counts for something where it goes.
+    pub(super) counts_paper: bool,
+    /// What it may do, once it is let in.
+    pub(super) may: Rights,
+    /// The status that refuses it for what it may not.
+    pub(super) refusal: Option<u16>,
 }
 
 impl Client {
@@ -235,6 +247,10 @@ impl Client {
             has_shut: false,
             breach: None,
             end: None,
+            paper: None,
+            counts_paper: false,
+            may: Rights::ALL,
+            refusal: None,
         }
     }
 
@@ -261,6 +277,11 @@ impl Client {
     /// Everything that the client had to say stands in its socket.
     pub(super) fn has_sent_all(&self) -> bool {
         self.out_at == self.out.len()
+    }
+
+    /// Has more to say, of which so many messages were accepted, where nobody waits for its rate.
+    pub(super) fn is_over_rate_for_good(&self, limits: &Limits, accepted: usize) -> bool {
+        self.is_welcome() && limits.on_rate == OnRate::Disconnect && accepted < self.sent.len()
     }
 
     fn reads(&self) -> bool {
@@ -357,8 +378,9 @@ impl Client {
         match said {
             Said::Status(status) => {
                 self.status = Some(status);
-                if self.is_welcome() && self.head_len == 0 {
-                    return Err(format!("a bad request was accepted: {:?}", self.breach));
+                if self.is_welcome() && (self.head_len == 0 || self.refusal.is_some()) {
+                    let Self { breach, refusal, .. } = self;
+                    return Err(format!("a bad request was accepted: {breach:?}, {refusal:?}"));
                 }
                 self.stage = if self.is_welcome() { Stage::Open } else { Stage::Leaving };
             }

@@ -36,6 +36,11 @@ pub(super) fn over_hold(core: &Core) -> Vec<Box<str>> {
     core.over_hold()
 }
 
+/// Members of a channel.
+pub(super) fn crowd(core: &Core, path: &str) -> usize {
+    core.crowd(path)
+}
+
 pub(super) fn counters(core: &Core) -> &Counters {
     core.counters()
 }
@@ -58,7 +63,11 @@ pub(super) fn happenings(core: &Core) -> Vec<(String, u64)> {
         ("refused address_rate".into(), counters.refused("address_rate")),
         ("addresses ignored".into(), counters.ignored_addresses),
         ("heartbeats".into(), counters.heartbeats),
+        ("rested".into(), counters.rested),
     ]);
+    let labels =
+        ["token_missing", "token_signature", "token_expired", "forbidden", "max_peers", "channel", "rate"];
+    all.extend(labels.map(|label| (format!("refused {label}"), counters.refused(label))));
     all
 }
 

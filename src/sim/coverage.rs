@@ -6,7 +6,7 @@ use super::{client::End, core, world::World};
 use crate::event_stream::Form;
 
 /// What must have happened at least once in an ordinary run, as clients saw it or as the core counted it.
-const WANTED: [&str; 64] = [
+const WANTED: [&str; 80] = [
     "refused 400",
     "refused 403",
     "refused 405",
@@ -71,6 +71,22 @@ const WANTED: [&str; 64] = [
     "posted",
     "refused busy",
     "refused body_timeout",
+    "refused 401",
+    "refused 404",
+    "refused 415",
+    "refused token_missing",
+    "refused token_signature",
+    "refused token_expired",
+    "refused forbidden",
+    "refused max_peers",
+    "refused rate",
+    "closed 1003",
+    "closed 1008 publish-not-allowed",
+    "closed 1008 rate",
+    "closed 1008 token-expired",
+    "rested",
+    "let in to publish only",
+    "let in to listen only",
 ];
 
 /// How often each thing happened.
@@ -97,6 +113,12 @@ impl Coverage {
         self.count("reloads", world.reloads);
         core::happenings(&world.core).into_iter().for_each(|(what, times)| self.count(what, times));
         for client in &world.clients {
+            let lets_in = client.is_welcome() && client.kind.form() == Form::Frames;
+            match (lets_in, client.may.subscribe, client.may.publish) {
+                (true, false, true) => self.count("let in to publish only", 1),
+                (true, true, false) => self.count("let in to listen only", 1),
+                _ => {}
+            }
             if client.kind.form() == Form::Events && client.is_welcome() {
                 self.count("event streams", 1);
                 self.count("messages of event streams", client.messages_read as u64);

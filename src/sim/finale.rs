@@ -7,7 +7,7 @@ use super::{
     core,
     world::World,
 };
-use crate::event_stream::Form;
+use crate::{event_stream::Form, limits::Kinds};
 
 /// Steps in which any world must come to rest.
 const STEPS_MOST: usize = 300_000;
@@ -53,7 +53,7 @@ impl World {
         what: &str,
         done: impl Fn(&Self) -> Result<(), String>,
     ) -> Result<(), String> {
-        let end = self.now + self.patience();
+        let end = self.now + self.patience() + self.outstanding();
         for _ in 0..STEPS_MOST {
             let Err(missing) = done(self) else { return Ok(()) };
             if self.now > end {
@@ -106,11 +106,15 @@ impl World {
     /// Some of those who are well say one thing each, and all others hear it.
     fn probe(&mut self) -> Result<(), String> {
         let mut well = self.well();
-        well.retain(|number| self.clients[*number].kind.form() == Form::Frames);
+        well.retain(|number| {
+            let client = &self.clients[*number];
+            client.kind.form() == Form::Frames && client.may.publish
+        });
         self.rng.shuffle(&mut well);
         for number in well.into_iter().take(PROBES_MOST) {
-            let size = self.plan.limits.max_message.min(40);
-            self.clients[number].say(true, size, 1);
+            let limits = self.plan.at(self.clients[number].channel);
+            let (size, text) = (limits.max_message.min(40), limits.kinds != Kinds::Binary);
+            self.clients[number].say(text, size, 1);
         }
         self.run_until("probes arrive", Self::is_settled)
     }
@@ -157,7 +161,8 @@ impl World {
             (0..self.clients.len()).filter(|number| self.plan.drains && self.is_prompt_to_the_end(*number))
         {
             let end = &self.clients[number].end;
-            if !matches!(end, Some(End::Closed(1012, _))) {
+            // For the rest it has been judged.
+            if !matches!(end, Some(End::Closed(1012 | 1008 | 1003, _))) {
                 return Err(format!("drain: {}", self.case(number).describe()));
             }
         }

@@ -1,7 +1,7 @@
 //! Clients that post: a message whole, too short, too long, or against the rules; and what may be the answer.
 
-use super::{client::Client, letter::Letter, letter::MIN_LETTER, rng::Rng, world::World};
-use crate::limits::Limits;
+use super::{client::Client, letter::Letter, letter::MIN_LETTER, permit, rng::Rng, world::World};
+use crate::limits::{Kinds, Limits};
 
 /// What a poster does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ enum Trick {
     Page,
     NotText,
     TwoEnds,
+    /// Where the channel takes one only.
+    WrongKind,
 }
 
 /// Most mean well.
@@ -34,6 +36,15 @@ const TRICKS: [Trick; 12] = [
 ];
 
 impl Trick {
+    fn draw(kinds: Kinds, rng: &mut Rng) -> Self {
+        match (rng.pick(&TRICKS), kinds) {
+            (trick, Kinds::Both) => trick,
+            // Only text can be broken, and it is not taken everywhere.
+            (Self::NotText, _) => Self::WrongKind,
+            (trick, _) => trick,
+        }
+    }
+
     /// Its name, and the statuses that may answer it: 503 where the channel may be full, or memory.
     fn answer(self) -> (&'static str, &'static [u16]) {
         match self {
@@ -47,6 +58,7 @@ impl Trick {
             Self::Page => ("post of a page", &[403]),
             Self::NotText => ("post of no text", &[400, 503]),
             Self::TwoEnds => ("post with two ends", &[400]),
+            Self::WrongKind => ("post of the wrong kind", &[415]),
         }
     }
 
@@ -70,9 +82,11 @@ impl Trick {
 impl World {
     /// Makes a client that has just come one that posts.
     pub(super) fn make_poster(&mut self, number: usize) {
-        let trick = self.rng.pick(&TRICKS);
         let client = &mut self.clients[number];
-        let request = compose(trick, client, &self.plan.limits, &mut self.rng);
+        let limits = self.plan.at(client.channel);
+        let trick = Trick::draw(limits.kinds, &mut self.rng);
+        let request = compose(trick, client, self.plan.at(client.channel), &mut self.rng);
+        let request = permit::stamp(client.paper.as_ref(), request);
         client.ask(self.roads[number].carry(&request), false);
         client.breach = Some(trick.answer());
     }
@@ -80,7 +94,13 @@ impl World {
 
 /// The whole request, with what of the body is sent.
 fn compose(trick: Trick, client: &mut Client, limits: &Limits, rng: &mut Rng) -> Vec<u8> {
-    let text = trick == Trick::NotText || rng.chance(500);
+    let text = match limits.kinds {
+        Kinds::Both => trick == Trick::NotText || rng.chance(500),
+        kinds => {
+            trick == Trick::WrongKind && kinds == Kinds::Binary
+                || trick != Trick::WrongKind && kinds == Kinds::Text
+        }
+    };
     let size = rng.between(MIN_LETTER, client.habits.largest.min(limits.max_message));
     let letter = Letter { channel: client.channel, sender: client.number, n: 0 };
     let message = letter.write(text, size, rng);

@@ -9,7 +9,7 @@ use super::{
     liar,
     net::Net,
 };
-use crate::limits::Limits;
+use crate::limits::{Kinds, Limits};
 
 /// A heartbeat, and what it is answered.
 pub(super) const REQUEST: &[u8] = b"ping";
@@ -116,8 +116,22 @@ impl Client {
             7..=8 => self.rng.between(MIN_LETTER, largest),
             _ => largest,
         };
-        let text = self.rng.chance(500);
+        let text = self.choose_kind(limits.kinds);
         self.say(text, size, limits.max_frames as usize);
+    }
+
+    /// Text or not; now and then what the channel does not take.
+    fn choose_kind(&mut self, kinds: Kinds) -> bool {
+        let text = match kinds {
+            Kinds::Both => return self.rng.chance(500),
+            Kinds::Text => true,
+            Kinds::Binary => false,
+        };
+        if !self.rng.chance(50) {
+            return text;
+        }
+        self.breach = Some(("a message of the other kind", &[1003]));
+        !text
     }
 
     /// Says a message of `size` bytes (0, or at least `MIN_LETTER`) in at most `most` frames.

@@ -6,6 +6,7 @@ use super::{
     client::{Habits, Kind, Leave},
     letter::MIN_LETTER,
     net::Faults,
+    permit,
     rng::Rng,
     speech::{REPLY, REQUEST},
 };
@@ -24,6 +25,8 @@ pub(super) enum Width {
 pub(super) struct Plan {
     pub(super) width: Width,
     pub(super) limits: Limits,
+    /// What holds on each channel, if there are rules.
+    pub(super) ruled: Vec<Limits>,
     pub(super) faults: Faults,
     pub(super) channels: usize,
     pub(super) clients: usize,
@@ -56,6 +59,12 @@ pub(super) struct Plan {
 
 /// A day before the wheel's ticks end, which is long before `Instant` does.
 const CLOCK_ENDS_SECS: u64 = (u64::MAX - 2048) / 10 - 86_400;
+
+/// What the budget for unfinished input must have for each connection where rates are limited.
+const PER_RESTING_PEER: usize = 8 << 10;
+
+/// Messages per client where rates are limited, so that it does not take for ever.
+const METERED_WORDS: usize = 25;
 
 const KINDS: [Kind; 15] = [
     Kind::Honest,
@@ -117,6 +126,7 @@ impl Plan {
             reloads: if rng.chance(250) { rng.pick(&[2, 20]) } else { 0 },
             addresses: 0,
             limits: limits.clone(),
+            ruled: Vec::new(),
         };
         if rng.chance(300) {
             plan.addresses = rng.pick(&[1, 2, 4]);
@@ -128,7 +138,38 @@ impl Plan {
             plan.limits.http_publish = true;
             plan.kinds.extend(vec![Kind::Poster; plan.kinds.len()]);
         }
+        plan.draw_rules(rng);
         plan
+    }
+
+    /// In some worlds there are rules, and in some there are rates.
+    fn draw_rules(&mut self, rng: &mut Rng) {
+        let crowd = self.clients > 100;
+        if rng.chance(400) {
+            self.ruled = (0..self.channels).map(|_| permit::draw_rule(&self.limits, rng)).collect();
+        }
+        if !crowd && rng.chance(350) {
+            self.words = self.words.min(METERED_WORDS);
+            // The least that the configuration accepts: what all who rest may keep is half of it.
+            let least = PER_RESTING_PEER * self.limits.max_connections;
+            self.limits.max_inflight_read = self.limits.max_inflight_read.max(least);
+            let general = self.limits.clone();
+            self.ruled.iter_mut().for_each(|limits| limits.max_inflight_read = general.max_inflight_read);
+            if self.addresses == 0 && rng.chance(400) {
+                self.addresses = rng.pick(&[1, 2]);
+            }
+            let has_addresses = self.addresses > 0 && rng.chance(800);
+            match &mut self.ruled[..] {
+                [] => permit::draw_rates(&mut self.limits, has_addresses, rng),
+                ruled => ruled.iter_mut().for_each(|limits| permit::draw_rates(limits, has_addresses, rng)),
+            }
+        }
+        self.limits = permit::with_rules(self.limits.clone(), &self.ruled);
+    }
+
+    /// What holds on a channel; of limits that have changed, the most lenient.
+    pub(super) fn at(&self, channel: usize) -> &Limits {
+        self.ruled.get(channel).unwrap_or(&self.limits)
     }
 
     /// A world without faults and with these limits, for the directed cases.
@@ -136,6 +177,7 @@ impl Plan {
         Self {
             width: Width::Default,
             limits,
+            ruled: Vec::new(),
             faults: Faults::default(),
             channels,
             clients: 0,
@@ -157,12 +199,13 @@ impl Plan {
     }
 
     /// The habits of one client of a kind.
-    pub(super) fn habits(&self, kind: Kind, rng: &mut Rng) -> Habits {
+    pub(super) fn habits(&self, kind: Kind, channel: usize, rng: &mut Rng) -> Habits {
+        let limits = self.at(channel);
         let mut habits = Habits {
             words_left: rng.below(self.words + 1),
             say_pause: millis(rng, &[0, 1, 20, 300]),
-            largest: rng.pick(&[64, 130, 5000, 1 << 20]).min(self.limits.max_message).max(MIN_LETTER),
-            empties: self.limits.on_slow == OnSlow::Disconnect,
+            largest: rng.pick(&[64, 130, 5000, 1 << 20]).min(limits.max_message).max(MIN_LETTER),
+            empties: limits.on_slow == OnSlow::Disconnect,
             leave: leave(rng),
             ..Habits::quiet()
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     client::{Client, End, Kind},
     net::Socket,
+    permit::SPREAD,
 };
 use crate::{event_stream::Form, limits::Limits};
 
@@ -29,6 +30,10 @@ pub(super) struct Fortune {
     pub(super) buried_at: Option<Duration>,
     /// Whether that was a reset.
     pub(super) was_reset: bool,
+    /// It was over its rate when somebody was closed for that.
+    pub(super) was_over_rate: bool,
+    /// When its request had been read.
+    pub(super) asked_at: Option<Duration>,
 }
 
 /// All that is known of a connection that has ended.
@@ -40,6 +45,8 @@ pub(super) struct Case<'a> {
     pub(super) limits: &'a Limits,
     /// It counts under an address, and there is a limit for that.
     pub(super) is_limited: bool,
+    /// So long it may be left unread for its rate.
+    pub(super) rests_until: Duration,
     pub(super) now: Duration,
     /// The clock has jumped: time has run out within messages that nobody could finish.
     pub(super) jumped: bool,
@@ -87,6 +94,8 @@ impl Case<'_> {
     fn is_fair_refusal(&self, status: u16) -> bool {
         match status {
             429 => self.is_limited,
+            401 if self.paper_ends().is_some_and(|ends| ends <= self.now) => true,
+            503 if self.limits.max_peers > 0 && self.client.kind != Kind::Poster => true,
             503 if self.fortune.crowded || self.fortune.drained => true,
             408 if self.client.kind == Kind::Poster => self.is_fair_post_timeout(),
             408 => {
@@ -99,7 +108,15 @@ impl Case<'_> {
         }
     }
 
+    fn paper_ends(&self) -> Option<Duration> {
+        self.client.paper.as_ref()?.ends
+    }
+
     fn may_answer(&self, status: u16) -> bool {
+        let Client { refusal, .. } = self.client;
+        if *refusal == Some(status) || refusal.is_some() && status == 202 {
+            return status != 202;
+        }
         self.client.breach.is_some_and(|(_, statuses)| statuses.contains(&status))
     }
 
@@ -120,18 +137,30 @@ impl Case<'_> {
         let is_breach = client.breach.is_some_and(|(_, codes)| breached(codes));
         match (code, reason) {
             (1001, "ping-timeout") => self.is_fair_ping_timeout(),
-            (1008, "slow-consumer") => self.was_slow(),
+            // Who hears nothing lacks nothing: only that its socket takes nothing at all counts against it.
+            (1008, "slow-consumer") => {
+                self.was_slow() && (client.may.subscribe || self.age() >= self.limits.stall_timeout)
+            }
             (1008, "ping-flood") => client.kind == Kind::PingFlooder,
             (1008, "idle-message") => {
                 let is_half = matches!(client.kind, Kind::HalfSender | Kind::EmptyFlooder | Kind::Liar);
                 is_half || self.jumped
             }
             (1008, "fragment-flood") => is_breach,
+            (1008, "token-expired") => self.paper_ends().is_some_and(|ends| ends <= self.now),
+            (1008, "publish-not-allowed") => self.broke_silence(),
+            (1008, "rate") => self.fortune.was_over_rate,
             (1008, _) => false,
             (1012, _) => self.fortune.drained,
-            (1013, _) => self.was_slow() || self.speaks() && self.is_input_scarce(),
+            (1013, _) => self.was_slow() && client.may.subscribe || self.speaks() && self.is_input_scarce(),
             _ => is_breach || client.said_close == Some(code),
         }
+    }
+
+    /// Whoever may only listen has said something.
+    fn broke_silence(&self) -> bool {
+        let Client { sent, breach, kind, may, .. } = self.client;
+        !may.publish && (!sent.is_empty() || breach.is_some() || *kind == Kind::HalfSender)
     }
 
     /// What it says is heard.
@@ -192,7 +221,9 @@ impl Case<'_> {
         let unseen = if client.habits.is_prompt() { Duration::ZERO } else { limits.close_timeout };
         let silence = limits.ping_interval + limits.pong_timeout + unseen;
         let is_open = client.is_welcome() && client.told.is_none();
-        if is_open && is_late(self.socket.heard_at.max(opened_at), silence) {
+        if is_open
+            && is_late(self.socket.heard_at.max(opened_at).max(self.rests_until.min(self.now)), silence)
+        {
             return Err(format!("law 6: no ping timeout in time: {}", self.describe()));
         }
         Ok(())
@@ -210,6 +241,27 @@ impl Case<'_> {
         }
         if self.now > socket.written_at + limits.ping_interval + TICK * 2 {
             return Err(format!("law 6: no comment in time: {}", self.describe()));
+        }
+        Ok(())
+    }
+
+    /// Nobody stays whose token has run out.
+    pub(super) fn judge_paper(&self) -> Result<(), String> {
+        let Some(ends) = self.paper_ends().filter(|_| self.client.is_welcome() && self.client.counts_paper)
+        else {
+            return Ok(());
+        };
+        if self.fortune.asked_at.is_some_and(|asked_at| asked_at >= ends) {
+            return Err(format!("let in with a token that has run out: {}", self.describe()));
+        }
+        let unseen = if self.client.habits.is_prompt() && !self.was_slow() {
+            Duration::ZERO
+        } else {
+            self.limits.close_timeout
+        };
+        let is_gone = self.socket.buried || self.client.told.is_some() || self.client.said_close.is_some();
+        if !is_gone && self.now > ends + SPREAD + TICK * 2 + unseen {
+            return Err(format!("law 6: still there after its token: {}", self.describe()));
         }
         Ok(())
     }

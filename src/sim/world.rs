@@ -14,6 +14,8 @@ use super::{
     core::{self, Core},
     liar,
     net::{Edge, Net, Phase, SimLink, Socket},
+    permit,
+    rate::Tally,
     rng::Rng,
     road::Road,
     swarm::Plan,
@@ -59,6 +61,10 @@ pub(super) struct World {
     drained: bool,
     /// Those that hold now; `plan` has the most lenient of all that held.
     pub(super) limits: Limits,
+    /// The same of each channel, if there are rules.
+    pub(super) ruled: Vec<Limits>,
+    /// What was published, held against the rates.
+    pub(super) tally: Tally,
     pub(super) reloads: u64,
     /// Channels that had too much on their way at the end of the turn before.
     pub(super) full: Vec<Box<str>>,
@@ -70,16 +76,19 @@ impl World {
         let start = base();
         let base = start + plan.age;
         let net = Net::new(plan.faults.clone(), plan.limits.turn.clone(), rng.fork());
-        let skips = plan.limits.on_slow == crate::limits::OnSlow::Skip;
+        let mut core = Core::new(plan.limits.clone(), rng.next(), start);
+        core.guard(permit::gate());
         Self {
-            core: aged(Core::new(plan.limits.clone(), rng.next(), start), base),
+            core: aged(core, base),
             net,
             clients: Vec::new(),
             fortunes: Vec::new(),
             named: 0,
             roads: Vec::new(),
-            book: Book::new(plan.channels, plan.limits.echo, skips),
+            book: Book::new(&plan),
             limits: plan.limits.clone(),
+            ruled: plan.ruled.clone(),
+            tally: Tally::default(),
             reloads: 0,
             plan,
             rng,
@@ -103,19 +112,27 @@ impl World {
     pub(super) fn join(&mut self, kind: Kind, channel: usize, habits: Habits, down: usize) -> usize {
         let up = self.plan.up_most;
         let number = self.net.connect(up, down);
-        let mut client = Client::new(number, kind, channel, habits, self.rng.fork());
+        let client = Client::new(number, kind, channel, habits, self.rng.fork());
         let road = match self.plan.addresses {
             0 => Road::silent(),
             addresses => Road::draw(addresses, &mut self.rng),
         };
-        client.ask(road.carry(&client.out), true);
         self.clients.push(client);
         self.roads.push(road);
         self.fortunes.push(Fortune::default());
         self.book.enter();
         self.arrivals.push_back(number);
         self.living.push(number);
+        self.equip(number);
+        let client = &mut self.clients[number];
+        let request = permit::stamp(client.paper.as_ref(), std::mem::take(&mut client.out));
+        client.ask(road.carry(&request), true);
         number
+    }
+
+    /// What holds on a channel now.
+    pub(super) fn here(&self, channel: usize) -> &Limits {
+        self.ruled.get(channel).unwrap_or(&self.limits)
     }
 
     pub(super) fn step(&mut self) -> Result<(), String> {
@@ -165,7 +182,7 @@ impl World {
     /// Somebody new connects, as the plan says.
     fn bear(&mut self, kind: Kind) {
         let channel = self.rng.below(self.plan.channels);
-        let mut habits = self.plan.habits(kind, &mut self.rng);
+        let mut habits = self.plan.habits(kind, channel, &mut self.rng);
         let down = self.rng.between(self.plan.down_most / 4 + 1, self.plan.down_most);
         let roomy = habits.is_prompt() && self.rng.chance(self.plan.roomy);
         if self.net.faults.reset == 0 && self.rng.chance(500) && kind == Kind::Honest {
@@ -176,6 +193,9 @@ impl World {
         match kind {
             Kind::BadAsker => {
                 let mut table = liar::bad_requests(&super::client::path(channel));
+                if !self.plan.ruled.is_empty() {
+                    table.push(("no rule", liar::request("/nobody/at/all"), &[404]));
+                }
                 let (name, request, statuses) = table.swap_remove(self.rng.below(table.len()));
                 client.ask(self.roads[number].carry(request.as_bytes()), false);
                 client.breach = Some((name, statuses));
@@ -197,7 +217,7 @@ impl World {
                     self.restless = true;
                 } else {
                     let judge = |what| format!("client {number}: {what}");
-                    client.act(self.now, &mut self.net, &self.plan.limits).map_err(judge)?;
+                    client.act(self.now, &mut self.net, self.plan.at(client.channel)).map_err(judge)?;
                     self.read_inbox(number)?;
                 }
             }
@@ -246,7 +266,8 @@ impl World {
             socket: &self.net.sockets[number],
             is_limited: self.roads[number].client().is_some() && self.plan.limits.limits_addresses(),
             fortune: &self.fortunes[number],
-            limits: &self.plan.limits,
+            limits: self.plan.at(self.clients[number].channel),
+            rests_until: self.rests_until(number),
             now: self.now,
             jumped: self.jumps > 0,
         }
@@ -258,6 +279,7 @@ impl World {
         self.turns += 1;
         self.book.begin_turn();
         self.net.begin(self.now);
+        self.core.tell_time(permit::TODAY + self.now);
         let events = self.net.poll();
         let accepts = self.arrivals.len().min(self.plan.limits.turn.accepts);
         let mut left = accepts;
@@ -364,9 +386,12 @@ impl World {
             }
             let (client, n) = self.book.record(one, &self.clients)?;
             self.net.trace.note(Note::Published(client, n));
+            self.charge(client, one.payload.len())?;
         }
+        self.check_closed_for_rate()?;
         self.full = core::over_hold(&self.core);
         self.place()?;
+        self.check_crowds()?;
         self.check_callers()?;
         let now = self.clock();
         if self.audit_every > 0 && self.turns.is_multiple_of(self.audit_every) {
@@ -405,6 +430,9 @@ impl World {
             let asked = client.head_len > 0 && socket.consumed >= client.head_len;
             let is_open = asked && client.is_welcome() && !socket.buried;
             open += usize::from(is_open);
+            if asked {
+                self.fortunes[*number].asked_at.get_or_insert(self.now);
+            }
             if let Some(client) = self.roads[*number].client().filter(|_| is_open) {
                 *by_client.entry(client).or_default() += 1;
             }
@@ -448,7 +476,9 @@ impl World {
         for number in self.living.iter().map(|number| self.case(*number)) {
             number.judge_deadlines()?;
             number.judge_closing()?;
+            number.judge_paper()?;
         }
+        self.living.iter().try_for_each(|number| self.judge_rest(*number))?;
         Ok(())
     }
 

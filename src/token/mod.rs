@@ -4,6 +4,7 @@
 //! nothing but that; a key is for one algorithm, its own; time is what the caller says; a token is neither kept nor told to
 //! anybody. Leaves to others: where a token stands in a request, and what becomes of the refused.
 
+mod bad_key;
 pub(crate) mod claims;
 pub(crate) mod crypto;
 mod header;
@@ -19,10 +20,7 @@ use self::{claims::Claims, jws::Jws};
 use crate::rules::Pattern;
 use std::time::Duration;
 
-pub use self::{
-    crypto::Algorithm,
-    keys::{BadKey, Keys},
-};
+pub use self::{bad_key::BadKey, crypto::Algorithm, keys::Keys};
 
 /// What a token is held against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

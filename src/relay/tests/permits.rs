@@ -131,6 +131,9 @@ fn where_a_token_counts_a_bad_one_is_refused_though_anyone_may_listen() {
         assert_eq!((status, relay.counters().refused(label)), (401, before + 1), "{line}");
         assert!(answer.contains("\r\nWWW-Authenticate: Bearer realm=\"wsrelayd\", error=\"invalid_token\""));
     }
+    for query in ["token=a&token=b", "token=a&x=&token=a"] {
+        assert_eq!(ask(&mut relay, &format!("/feed/a?{query}"), "", now).1, 400, "{query}");
+    }
     let two = format!("{0}Sec-WebSocket-Protocol: bearer.{1}\r\n", bearer(&json!({})), token(&json!({})));
     assert_eq!(ask(&mut relay, "/feed/a", &two, now).1, 400);
 }
@@ -144,7 +147,7 @@ fn a_token_may_come_in_three_places_and_stands_in_no_answer() {
         ("/room".to_owned(), format!("Authorization: bEARER {good}\r\n"), None),
         ("/room".to_owned(), format!("Sec-WebSocket-Protocol: bearer.{good}, chat\r\n"), Some("chat")),
         ("/room".to_owned(), format!("Sec-WebSocket-Protocol: chat, bearer.{good}\r\n"), Some("chat")),
-        ("/room".to_owned(), format!("Sec-WebSocket-Protocol: bearer.{good}\r\n"), None),
+        ("/room".to_owned(), format!("Sec-WebSocket-Protocol: Bearer.{good}\r\n"), None),
         (format!("/room?a=b&token={good}"), String::new(), None),
     ];
     assert!(!table.is_empty());
@@ -428,4 +431,25 @@ fn a_reload_brings_the_limits_of_the_rule_and_leaves_the_rights() {
     settle(&mut relay, now);
     assert_eq!(relay.peers(), 2, "a channel without a rule goes on, and takes nobody in");
     assert_eq!(ask(&mut relay, "/feed/a", "", now).1, 404);
+}
+
+/// What was refused by its header is not waited out: what follows begins nowhere that we know.
+#[test]
+fn whatever_follows_what_a_listener_may_not_say_is_thrown_away() {
+    let long = [&[0x82, 0xFE, 0x40, 0x00][..], &[7; 300], &masked(0x88, b"")].concat();
+    let beginnings =
+        [&[0x82, 0xFE, 0x40][..], &[0x82, 0xFF, 0, 0, 0, 1], &[0x82, 0x85], &masked(0x81, b"hello")];
+    assert!(!beginnings.is_empty());
+    for said in beginnings.into_iter().chain([&long[..5]]) {
+        let (mut relay, now) = guarded(Limits { publish: Access::Nobody, ..Limits::default() });
+        let (id, ..) = ask(&mut relay, "/room", "", now);
+        say(&mut relay, id, said);
+        settle(&mut relay, now);
+        for rest in [&[0][..], &long, &masked(0x88, b"")] {
+            say(&mut relay, id, rest);
+            settle(&mut relay, now);
+        }
+        assert_eq!(closed(&mut relay, id), (1008, "publish-not-allowed".into()), "{said:?}");
+        assert!(relay.link_mut(id).unwrap().finished, "nothing more is waited for: {said:?}");
+    }
 }

@@ -216,7 +216,9 @@ fn who_rests_is_not_pinged_and_is_not_late() {
     // What it may send is paid for after fifty seconds: then its half message is heard, and is late five seconds on.
     for tenths in 480..600 {
         settle(&mut relay, at(now, tenths));
-        relay.link_mut(sender).map(|link| link.output.clear());
+        if let Some(link) = relay.link_mut(sender) {
+            link.output.clear();
+        }
     }
     assert_eq!(relay.counters().disconnected(Disconnect::IdleMessage), 1, "{}", relay.counters());
 }
@@ -264,6 +266,56 @@ fn who_is_reset_while_it_rests_is_gone() {
         assert_eq!(got, 20, "what its rate allowed was relayed");
         assert_eq!((relay.peers(), relay.counters().disconnected(Disconnect::Reset)), (1, 1));
     }
+}
+
+/// What lies here of those who rest is given up when there is less room for it: nobody may be stopped by it for good.
+#[test]
+fn a_smaller_budget_ends_those_whose_left_over_input_does_not_fit_in() {
+    let (mut relay, now) = start_with(ten());
+    let crowd = (0..100).map(|_| join(&mut relay, now)).collect::<Vec<_>>();
+    crowd.iter().for_each(|id| say(&mut relay, *id, &numbered(0, 1000)));
+    settle(&mut relay, now);
+    assert!(relay.inflight_bytes() > 200 << 10, "{}", relay.inflight_bytes());
+    relay.reconfigure(Limits { max_inflight_read: 200 << 10, max_message: 1 << 10, ..ten() }, now);
+    settle(&mut relay, now);
+    assert!(relay.inflight_bytes() <= 200 << 10 && relay.peers() > 10, "{}", relay.inflight_bytes());
+    let (sender, listener) = (join(&mut relay, now), join_at(&mut relay, "/else", now));
+    let other = join_at(&mut relay, "/else", now);
+    say(&mut relay, other, &masked(0x81, b"hello"));
+    settle(&mut relay, now);
+    assert_eq!((heard(&mut relay, listener).len(), relay.link_mut(sender).is_some()), (7, true));
+}
+
+/// What was read before there was a rate does not wait for it: it would hold memory for as long as that takes.
+#[test]
+fn what_was_read_before_a_rate_is_relayed_at_once() {
+    let budget = TurnBudget { frames_per_peer: 10, ..TurnBudget::default() };
+    let (mut relay, now) = start_with(Limits { turn: budget.clone(), ..Limits::default() });
+    let (sender, listener) = (join(&mut relay, now), join(&mut relay, now));
+    say(&mut relay, sender, &numbered(0, 5000));
+    turn(&mut relay, now);
+    relay.reconfigure(Limits { turn: budget, ..ten() }, now);
+    settle(&mut relay, now);
+    let got = heard(&mut relay, listener).len() / 6;
+    assert!(
+        (5000 - 420..=5000 - 380).contains(&got),
+        "{got}: all but what one read at that rate brings, and a burst"
+    );
+    assert!(relay.inflight_bytes() <= 64 << 10);
+}
+
+/// An address that is over its rate cannot rest the deadline of a message away, nor the memory that it declares.
+#[test]
+fn a_message_that_is_begun_is_late_although_its_address_is_over_its_rate() {
+    let limits = Limits { message_timeout: Duration::from_secs(3), ..ten_per_address() };
+    let (mut relay, now) = start_with(limits);
+    let (stuck, busy) = (join_from(&mut relay, 1, now), join_from(&mut relay, 1, now));
+    say(&mut relay, stuck, &[0x82, 0xFE, 0x40, 0x00, 0, 0, 0, 0, 7]);
+    say(&mut relay, busy, &numbered(0, 1000));
+    for tenths in 0..60 {
+        settle(&mut relay, at(now, tenths));
+    }
+    assert_eq!(relay.counters().disconnected(Disconnect::IdleMessage), 1, "{}", relay.counters());
 }
 
 /// What it may send in any case it may send in one turn: a rate is no reason to write twice to everybody.

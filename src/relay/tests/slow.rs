@@ -85,10 +85,10 @@ fn a_second_verdict_finds_room_for_the_rest_and_leaves_no_skip_pending() {
     let limits = Limits { max_lag: 128 << 10, soft_lag: 100 << 10, ..skipping(64 << 10) };
     let (mut relay, a, b, now) = pair(limits, 100);
     send(&mut relay, a, &big(64 << 10), now);
-    relay.limits.max_backlog = 100 << 10;
+    (relay.limits.max_backlog, relay.share_for_rests) = (100 << 10, 50 << 10);
     relay.skip(b, now);
     assert!(relay.is_skipping(b), "no room for the rest");
-    relay.limits.max_backlog = 100 << 20;
+    (relay.limits.max_backlog, relay.share_for_rests) = (100 << 20, 50 << 20);
     send(&mut relay, a, &masked(0x82, b"newest"), now);
     relay.skip(b, now);
     assert!(!relay.is_skipping(b));

@@ -155,6 +155,19 @@ fn texts(smith: &Smith, bench: &Bench) -> Vec<Case> {
     ]
     .map(|(what, text)| (what.to_owned(), text.into_bytes()))
     .into();
+    spoilt.extend(foreign_letters(&parts));
+    let name = smith.algorithm.name();
+    let case = |(what, text): (String, Vec<u8>)| {
+        Case::new(format!("{name}: {what}"), text, bench).refused(Malformed, 0)
+    };
+    let unsigned = Case::new("no payload", format!("{header}..{signature}"), bench).refused(Signature, 1);
+    let loose = loose_ends(&token).map(|text| Case::new("bits left over", text, bench).refused(Malformed, 0));
+    spoilt.into_iter().map(case).chain([unsigned]).chain(loose).collect()
+}
+
+/// A token of these parts with something in one of them that is no letter of the alphabet.
+fn foreign_letters(parts: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let mut spoilt = Vec::new();
     for (nth, part) in ["header", "payload", "signature"].into_iter().enumerate() {
         let inserted = |what: &str, bytes: &[u8], before: bool| {
             let mut parts: Vec<Vec<u8>> = parts.iter().map(|part| part.as_bytes().to_vec()).collect();
@@ -180,13 +193,7 @@ fn texts(smith: &Smith, bench: &Bench) -> Vec<Case> {
             bytes.iter().flat_map(|(what, bytes)| [true, false].map(|before| inserted(what, bytes, before))),
         );
     }
-    let name = smith.algorithm.name();
-    let case = |(what, text): (String, Vec<u8>)| {
-        Case::new(format!("{name}: {what}"), text, bench).refused(Malformed, 0)
-    };
-    let unsigned = Case::new("no payload", format!("{header}..{signature}"), bench).refused(Signature, 1);
-    let loose = loose_ends(&token).map(|text| Case::new("bits left over", text, bench).refused(Malformed, 0));
-    spoilt.into_iter().map(case).chain([unsigned]).chain(loose).collect()
+    spoilt
 }
 
 /// The same signature in other letters: the last one has bits that say nothing, and they are zero (RFC 4648 section 3.5).

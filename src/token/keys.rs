@@ -132,7 +132,7 @@ fn secret(bytes: &[u8]) -> Result<&[u8], BadKey> {
     let looks = [
         (has_mark(bytes), BadKey::Mark),
         (bytes.trim_ascii_start().starts_with(b"{"), BadKey::Json),
-        (pem::is_der(bytes), BadKey::Der),
+        (pem::is_der(bytes) || pem::is_bare(bytes), BadKey::Der),
         (is_ssh(bytes), BadKey::Ssh),
     ];
     if let Some((_, look)) = looks.into_iter().find(|(is_so, _)| *is_so) {

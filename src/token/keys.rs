@@ -109,6 +109,9 @@ fn read(bytes: &[u8]) -> Result<(Algorithm, Vec<u8>), BadKey> {
     if bytes.len() > LONGEST_FILE {
         return Err(BadKey::Long);
     }
+    if has_mark(bytes) {
+        return Err(BadKey::Mark);
+    }
     if pem::is_pem(bytes) {
         return pem::public_key(bytes);
     }

@@ -70,8 +70,6 @@ pub(crate) enum Canary {
     AddressNotCharged,
     /// Who is left unread for its rate counts as silent meanwhile.
     RestIsSilence,
-    /// The deadline of a message runs on while its sender is left unread for its rate.
-    DeadlineRunsAtRest,
     /// Whoever may only publish gets messages too.
     DeafHears,
     /// Whoever may only publish lacks what it may not hear.
@@ -117,7 +115,7 @@ pub(crate) const fn sings(_: Canary) -> bool {
 #[cfg(test)]
 impl Canary {
     /// All of them.
-    pub(crate) const ALL: [Self; 37] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::ForgottenOnUnread,
         Self::ForgottenOnDue,
         Self::EdgeSpentEarly,
@@ -149,7 +147,6 @@ impl Canary {
         Self::NeverWoken,
         Self::AddressNotCharged,
         Self::RestIsSilence,
-        Self::DeadlineRunsAtRest,
         Self::DeafHears,
         Self::DeafWeighed,
         Self::TokenEndForgotten,

@@ -346,11 +346,8 @@ impl Open {
 
     fn message_deadline(&self, limits: &Limits, reading: Reading) -> Option<Instant> {
         let since = self.ear.as_ref().and_then(|ear| ear.message_since);
-        let is_read = match reading {
-            Reading::Resting => canary::sings(Canary::DeadlineRunsAtRest),
-            _ => reading != Reading::Held,
-        };
-        since.filter(|_| is_read).map(|since| since + limits.message_timeout)
+        // Nobody rests amid a message.
+        since.filter(|_| reading != Reading::Held).map(|since| since + limits.message_timeout)
     }
 
     fn bytes_deadline(&self, limits: &Limits) -> Option<Instant> {

@@ -1,7 +1,8 @@
 //! How much each client and each address has published, held against their rates.
 //!
 //! What is sent costs the time in which the rate brings as much. Nobody may begin to send what it cannot begin to pay: so
-//! in any time no more is published than the rate brings, the burst, and one message. Two reckonings are kept. The one
+//! in any time no more is published than the rate brings, the burst, and one message; of an address one for each of its
+//! clients, as what was begun may be ended. What was read before a reload is free. Two reckonings are kept. The one
 //! favours the sender, and whoever is over its rate by that was read too soon; the other favours the relay, and whoever
 //! may go on even by that and does not rests too long.
 
@@ -16,6 +17,9 @@ use crate::{
 
 /// Over how long those are spread who wait for the rate of their address.
 const SPREAD: Duration = Duration::from_millis(200);
+
+/// Header and mask of the smallest message.
+const LEAST_FRAME: usize = 6;
 
 const SECOND_NANOS: i128 = 1_000_000_000;
 
@@ -33,17 +37,26 @@ struct Debt {
     least: Option<i128>,
     /// At the most.
     most: Option<i128>,
+    /// Since when there is a debt by the least of it.
+    since: i128,
 }
 
 impl Debt {
-    fn charge(&mut self, sent: usize, per_sec: usize, burst: Duration, now: i128) {
+    /// What may have been free costs nothing at the least.
+    fn charge(&mut self, sent: usize, per_sec: usize, burst: Duration, is_free: bool, now: i128) {
         if per_sec == 0 {
             return;
         }
         let free = now - nanos(burst);
         let (sent, per_sec) = (sent as i128 * SECOND_NANOS, per_sec as i128);
-        self.least = Some(self.least.map_or(free, |least| least.max(free)) + sent / per_sec);
         self.most = Some(self.most.map_or(free, |most| most.max(free)) + sent / per_sec + 1);
+        if is_free {
+            return;
+        }
+        if self.least.is_none_or(|least| least < now) {
+            self.since = now;
+        }
+        self.least = Some(self.least.map_or(free, |least| least.max(free)) + sent / per_sec);
     }
 }
 
@@ -57,6 +70,10 @@ pub(super) struct Tally {
     debts: BTreeMap<Payer, [Debt; 2]>,
     /// Peers that were closed for their rates.
     closed: u64,
+    /// Who has ended a message, which it may have begun before, while its address was in debt since then.
+    ended: BTreeMap<(usize, Payer), i128>,
+    /// Bytes of each client that may have been read before the last reload.
+    free: BTreeMap<usize, usize>,
 }
 
 impl World {
@@ -73,20 +90,32 @@ impl World {
     /// A client has published a message of so many bytes.
     pub(super) fn charge(&mut self, number: usize, len: usize) -> Result<(), String> {
         let now = nanos(self.now);
+        let is_free = self.is_free(number, len);
         let limits = self.here(self.clients[number].channel).clone_rates();
         for payer in self.payers(number).collect::<Vec<_>>() {
             let debts = self.tally.debts.entry(payer).or_default();
-            if let Some(over) = debts.iter().filter_map(|debt| debt.least).find(|least| *least >= now) {
+            let is_over = |debt: &&Debt| !is_free && debt.least.is_some_and(|least| least >= now);
+            if let Some(&Debt { least: Some(over), since, .. }) = debts.iter().find(is_over)
+                && (matches!(payer, Payer::Client(_))
+                    || self.tally.ended.insert((number, payer), since) == Some(since))
+            {
                 let early = Duration::from_nanos((over - now) as u64);
                 return Err(format!("client {number} was read {early:?} before {payer:?} had paid"));
             }
             let Rates { own, address, burst } = limits;
             let (messages, bytes) = if matches!(payer, Payer::Client(_)) { own } else { address };
             let [of_messages, of_bytes] = debts;
-            of_messages.charge(1, messages, burst, now);
-            of_bytes.charge(len, bytes, burst, now);
+            of_messages.charge(1, messages, burst, is_free, now);
+            of_bytes.charge(len, bytes, burst, is_free, now);
         }
         Ok(())
+    }
+
+    /// Whether a message may have been read before the last reload.
+    fn is_free(&mut self, number: usize, len: usize) -> bool {
+        let Some(free) = self.tally.free.get_mut(&number).filter(|free| **free > 0) else { return false };
+        *free = free.saturating_sub(len + LEAST_FRAME);
+        true
     }
 
     /// Until when a client may be left unread for its rate.
@@ -102,6 +131,8 @@ impl World {
     /// Rates have changed: what was owed under the former ones is not known any more to the least.
     pub(super) fn forget_debts(&mut self) {
         self.tally.debts.values_mut().flatten().for_each(|debt| debt.least = None);
+        let most = self.plan.limits.turn.read_per_peer;
+        self.tally.free = (0..self.clients.len()).map(|number| (number, most)).collect();
     }
 
     /// Whoever was closed for its rate in this turn was over it.

@@ -213,5 +213,6 @@ fn keys_are_equal_when_their_material_is_and_show_none_of_it() {
 
 /// What stands between the lines of PEM, as some programs show a key.
 fn bare(pem: &str) -> Vec<u8> {
-    pem.lines().filter(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\n").into_bytes()
+    let lines = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
+    lines.take_while(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\n").into_bytes()
 }

@@ -243,6 +243,18 @@ def away(binary, tally):
                     [] if signature in behind.nginx.log() else [behind.nginx.log()])
 
 
+def limited(binary, tally):
+    """It is the same where nginx refuses one too many."""
+    one = "max_connections_per_address = 1\n"
+    with Issuer() as issuer, Behind(binary, config=TRUST + one + issuer.setting + FEED) as behind:
+        token = issuer.token(publish=["/feed/*"])
+        with Client(behind.port, "/feed/1") as first, Client(behind.port, f"/feed/1?token={token}") as second:
+            tally.check("a limit of nginx's refuses", difference((first.status, second.status), (101, 429)))
+        eventually(lambda: " 429 " in logged(behind))
+        tally.check("a limit refuses: the token stands in nginx's log of errors, and in none of access", difference(
+            (token in behind.nginx.log(), token in logged(behind), " 429 " in logged(behind)), (True, False, True)))
+
+
 def logged(behind):
     """All that nginx's logs of access hold, whichever they are."""
     text = ""
@@ -326,4 +338,4 @@ def from_page(port, host, origin):
     return found
 
 
-ALL = [asked, claimed, tokens, away, origins]
+ALL = [asked, claimed, tokens, away, limited, origins]

@@ -52,10 +52,12 @@ impl<L> Relay<L> {
         if !limits.meters() {
             return most;
         }
-        let room = match peer.stay().filter(|_| limits.meters_addresses()) {
-            Some(stay) => open.room(limits, now).least(self.visitors.room(stay.client, limits, now)),
-            None => open.room(limits, now),
-        };
+        let mut room = open.room(limits, now);
+        if let Some(stay) = peer.stay().filter(|_| limits.meters_addresses()) {
+            room = room.least(self.visitors.room(stay.client, limits, now));
+            // What is not decoded in this turn may find that others have used that room up.
+            room.messages = room.messages.min(self.limits.turn.frames_per_peer as u64);
+        }
         let of_bytes = room.bytes.saturating_sub(peer.inflight.message.into());
         let of_messages = room.messages.saturating_sub(1).saturating_mul(LEAST_FRAME);
         let allowed = usize::try_from(of_bytes.min(of_messages)).unwrap_or(usize::MAX);

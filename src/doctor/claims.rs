@@ -4,6 +4,8 @@
 //! Owns the judgement of `identity_header`, `Host` and the log. Promises: a header that names users is found good only
 //! where nothing of it comes from the client unproven.
 
+use std::ptr;
+
 use super::{
     finding::{Finding, Severity},
     passage::Passage,
@@ -124,11 +126,23 @@ impl Passage<'_> {
         if self.facts.token_query.is_none() {
             return Vec::new();
         }
-        let logs = self.route.all("access_log");
-        if logs.is_empty() {
-            return vec![self.told_in_log(None)];
+        let own = self.route.all("access_log");
+        let mut found = self.told_of_logs(&own, self.route.pass, "");
+        for (location, logs) in self.route.stand_ins("access_log") {
+            if !logs.iter().map(|log| ptr::from_ref(*log)).eq(own.iter().map(|log| ptr::from_ref(*log))) {
+                let whose = format!(" that location {} answers", location.words.join(" "));
+                found.extend(self.told_of_logs(&logs, location, &whose));
+            }
         }
-        logs.into_iter().filter(|log| self.logs_query(log)).map(|log| self.told_in_log(Some(log))).collect()
+        found
+    }
+
+    /// The logs of one place; where none is named, nginx has one.
+    fn told_of_logs(&self, logs: &[&Directive], place: &Directive, whose: &str) -> Vec<Finding> {
+        if logs.is_empty() {
+            return vec![self.told_in_log(place, whose)];
+        }
+        logs.iter().filter(|log| self.logs_query(log)).map(|log| self.told_in_log(log, whose)).collect()
     }
 
     /// A format that is not there is taken for good.
@@ -144,12 +158,14 @@ impl Passage<'_> {
         })
     }
 
-    fn told_in_log(&self, log: Option<&Directive>) -> Finding {
-        let what = "writes the query of each request into a log, and a token may stand in it (token_query)";
-        let finding = Finding { severity: Severity::Warning, ..self.error(what) };
+    fn told_in_log(&self, at: &Directive, whose: &str) -> Finding {
+        let what = format!(
+            "writes the query of each request{whose} into a log, and a token may stand in it (token_query)"
+        );
+        let finding = Finding { severity: Severity::Warning, ..self.error(&what) };
         let remedy =
             "access_log off; or a log_format with $uri instead of $request, as `wsrelayd nginx` prints one";
-        finding.at(log.unwrap_or(self.route.pass)).remedy(remedy)
+        finding.at(at).remedy(remedy)
     }
 }
 

@@ -102,6 +102,26 @@ fn the_printed_lines_that_ask_who_it_is_are_found_good() {
     assert!(report.contains("any client may call itself anybody"), "{report}");
 }
 
+/// A log of the relay's location alone leaves those who answer for it to another.
+#[test]
+fn a_log_that_holds_only_while_the_relay_is_there_is_found() {
+    let facts = relay_with_users();
+    let printed = nginx::render(&facts);
+    let log = "access_log /var/log/nginx/access.log wsrelayd;";
+    assert!(printed.contains(log), "{printed}");
+    let said = |text: &str| Report(examine(text, "f", &facts, Around::default())).to_string();
+    let inside = printed.replace(log, "").replace("location / {", &format!("location / {{ {log}"));
+    let told = said(&inside);
+    for whose in ["location @wsrelayd_away answers", "location = /.wsrelayd-away answers"] {
+        assert!(told.contains(whose), "{whose}: {told}");
+    }
+    assert_eq!(told.matches("warning  ").count(), 2, "{told}");
+    let off = said(&inside.replace("server_name", "access_log off; server_name"));
+    assert!(off.ends_with("0 errors, 0 warnings\n"), "{off}");
+    let nowhere = said(&printed.replace(log, ""));
+    assert_eq!(nowhere.matches("warning  ").count(), 1, "{nowhere}");
+}
+
 /// Where pages are listed, or all are taken, less hangs on `Host`, or nothing.
 #[test]
 fn what_is_said_of_a_host_is_as_bad_as_what_hangs_on_it() {

@@ -3,7 +3,7 @@
 //! Owns nginx's rules of inheritance: the innermost block that has a directive decides, and a list such as
 //! `proxy_set_header` is inherited only where a block has none of its own. Leaves to others: whether that is well.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, ptr};
 
 use super::tree::Directive;
 
@@ -55,8 +55,37 @@ impl<'t> Route<'t> {
 
     /// The directives of that name that hold here, all of one block.
     pub fn all(&self, name: &str) -> Vec<&'t Directive> {
-        let own = |level: &Level<'t>| named(level.block, name).collect::<Vec<_>>();
-        self.levels.iter().rev().map(own).find(|found| !found.is_empty()).unwrap_or_default()
+        held(&self.levels, name)
+    }
+
+    /// The locations of the same server that answer in the target's stead: an `error_page` that holds here leads there,
+    /// or one of them rewrites to it. Each with the directives of that name that hold in it.
+    pub fn stand_ins(&self, name: &str) -> Vec<(&'t Directive, Vec<&'t Directive>)> {
+        let at = self.levels.iter().rposition(|level| level.name() == "server");
+        let Some(around) = at.map(|at| &self.levels[..=at]) else { return Vec::new() };
+        let Some(server) = around.last() else { return Vec::new() };
+        let pages = self.all("error_page");
+        let mut sought: Vec<&str> =
+            pages.iter().filter_map(|page| page.words.last()).map(String::as_str).collect();
+        let mut found: Vec<(&Directive, _)> = Vec::new();
+        while let Some(path) = sought.pop() {
+            let Some(location) = named(server.block, "location").find(|one| is_of(one, path)) else {
+                continue;
+            };
+            let is_known = |(one, _): &(&Directive, _)| ptr::eq(*one, location);
+            if found.iter().any(is_known) || self.is_in(location) {
+                continue;
+            }
+            let block = location.block.as_deref().unwrap_or_default();
+            let level = Level { head: Some(location), block };
+            found.push((location, held(&[around, &[level]].concat(), name)));
+            sought.extend(ways_on(block));
+        }
+        found
+    }
+
+    fn is_in(&self, location: &Directive) -> bool {
+        self.levels.iter().any(|level| level.head.is_some_and(|head| ptr::eq(head, location)))
     }
 
     /// Directives of that name in blocks around this one, whether they hold here or not; the nearest first.
@@ -94,6 +123,29 @@ impl Level<'_> {
     fn name(&self) -> &str {
         self.head.map_or("", |head| &head.name)
     }
+}
+
+fn held<'t>(levels: &[Level<'t>], name: &str) -> Vec<&'t Directive> {
+    let own = |level: &Level<'t>| named(level.block, name).collect::<Vec<_>>();
+    levels.iter().rev().map(own).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// Whether that is the location of exactly this path, or of this name.
+fn is_of(location: &Directive, path: &str) -> bool {
+    location.words.last().is_some_and(|word| word.trim_start_matches('=') == path)
+}
+
+/// Where a location's own rewrites and error pages lead.
+fn ways_on(block: &[Directive]) -> impl Iterator<Item = &str> {
+    let inside = named(block, "if").flat_map(|one| one.block.iter().flatten());
+    block.iter().chain(inside).filter_map(|one| {
+        let to = match one.name.as_str() {
+            "error_page" => one.words.last(),
+            "rewrite" => one.words.get(1),
+            _ => None,
+        };
+        to.and_then(|to| to.split('?').next())
+    })
 }
 
 fn named<'t>(block: &'t [Directive], name: &str) -> impl Iterator<Item = &'t Directive> {
@@ -228,6 +280,38 @@ mod tests {
         ];
         assert_eq!(told, expected.map(|(label, upgrade)| (label.to_owned(), upgrade, "1m")));
         assert_eq!(routes[1].around("proxy_set_header").count(), 2);
+    }
+
+    #[test]
+    fn who_answers_in_the_targets_stead_is_found() {
+        let site = r#"
+            access_log a;
+            server {
+                access_log b;
+                error_page 500 /elsewhere/page;
+                location / { proxy_pass http://[::1]:1; error_page 502 504 = @away; error_page 503 http://x/; }
+                location @away {
+                    access_log c;
+                    if ($a) { rewrite ^ /loop last; }
+                    rewrite ^ /page?x last;
+                }
+                location =/loop { rewrite ^ /loop last; error_page 404 /; }
+                location = /page { access_log d; access_log e; }
+                location @another { access_log f; }
+                location /inner { proxy_pass http://[::1]:2; }
+            }
+            server { location @away { access_log g; } location /elsewhere/page { access_log h; } }
+        "#;
+        let tree = read(site, "f").unwrap();
+        let routes = routes(&tree.top);
+        let told = |(location, held): (&Directive, Vec<&Directive>)| {
+            let held: String = held.into_iter().map(Directive::value).collect();
+            format!("{} {held}", location.words.join(" "))
+        };
+        let mut found: Vec<_> = routes[0].stand_ins("access_log").into_iter().map(told).collect();
+        found.sort();
+        assert_eq!(found, ["= /page de", "=/loop b", "@away c"]);
+        assert!(routes[1].stand_ins("access_log").is_empty(), "{:?}", routes[1]);
     }
 
     #[test]

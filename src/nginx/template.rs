@@ -26,7 +26,17 @@ log_format wsrelayd '$remote_addr - $remote_user [$time_local] "$request_method 
 "#;
 
 const LOG: &str = "
-        access_log /var/log/nginx/access.log wsrelayd;
+    # Here and not below, so that it holds for what is answered while the relay is away, too.
+    access_log /var/log/nginx/access.log wsrelayd;
+";
+
+/// `$uri` would not do: it is decoded, so that a client could write whole lines into a header, and in the location that
+/// asks it is that location's own.
+const PATH_MAP: &str = r"
+# The path alone, as it came: the query of a request may hold a token.
+map $request_uri $wsrelayd_path {
+    ~^(?<wsrelayd_path_as_it_came>[^?]*) $wsrelayd_path_as_it_came;
+}
 ";
 
 /// With a value of nothing no header is sent, and what a client wrote there never passes.
@@ -46,7 +56,8 @@ const AUTH: &str = r#"    # A service of your own: it answers 204, with @USER@, 
     #     proxy_pass http://127.0.0.1:8000;
     #     proxy_pass_request_body off;
     #     proxy_set_header Content-Length "";
-    #     proxy_set_header X-Original-URI $request_uri;
+    #     # Not $request_uri, whose query may hold a token; not $uri, which is this location's own, and decoded.
+    #     proxy_set_header X-Original-URI $wsrelayd_path;
     # }
 
 "#;
@@ -78,6 +89,7 @@ pub fn render(facts: &Facts) -> String {
         ("@LOG@", only_if(facts.token_query.is_some(), LOG)),
         ("@IDENTITY@", identity(facts, IDENTITY)),
         ("@AUTH@", identity(facts, AUTH)),
+        ("@PATH_MAP@", only_if(facts.identity_header.is_some(), PATH_MAP)),
         ("@MAPS@", maps(facts.real_ip_header).to_owned()),
         ("@PING@", humantime::format_duration(facts.ping_interval).to_string()),
         ("@PONG@", humantime::format_duration(facts.pong_timeout).to_string()),

@@ -61,7 +61,10 @@ fn who_names_users_and_where_tokens_stand_is_reckoned_with() {
     let (user, log) =
         ("proxy_set_header X-Auth-User \"\";", "access_log /var/log/nginx/access.log wsrelayd;");
     let plain = render(&facts());
-    assert!(!plain.contains("auth_request") && !plain.contains("access_log"), "{plain}");
+    assert!(
+        !["auth_request", "access_log", "wsrelayd_path"].iter().any(|word| plain.contains(word)),
+        "{plain}"
+    );
     let named = render(&Facts { identity_header: Some("X-Auth-User".into()), ..facts() });
     assert!(
         named.contains(user) && named.contains("$upstream_http_x_auth_user;") && !named.contains(log),
@@ -73,8 +76,26 @@ fn who_names_users_and_where_tokens_stand_is_reckoned_with() {
         "{logged}"
     );
     for text in [named, logged] {
+        assert!(
+            !text.contains("X-Original-URI $request_uri") && !text.contains("X-Original-URI $uri"),
+            "{text}"
+        );
         assert!(!text.replace("@wsrelayd_away", "").contains('@'), "{text}");
         assert_eq!(routes(&read(&text, "f").unwrap().top).len(), 1, "{text}");
+    }
+}
+
+/// The relay is away just when its clients come back, with their tokens.
+#[test]
+fn one_log_without_queries_holds_in_every_location() {
+    let text = render(&Facts { token_query: Some("token".into()), ..facts() });
+    let tree = read(&text, "f").unwrap();
+    let routes = routes(&tree.top);
+    let stand_ins = routes[0].stand_ins("access_log");
+    let names: Vec<_> = stand_ins.iter().map(|(location, _)| location.words.join(" ")).collect();
+    assert_eq!(names, ["@wsrelayd_away", "= /.wsrelayd-away"]);
+    for logs in stand_ins.into_iter().map(|(_, logs)| logs).chain([routes[0].all("access_log")]) {
+        assert!(logs.len() == 1 && logs[0].words[1] == "wsrelayd", "{logs:?}");
     }
 }
 

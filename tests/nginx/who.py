@@ -10,7 +10,7 @@ import json
 import os
 import threading
 
-from front import Behind, Nginx, changed
+from front import Behind, Nginx, changed, eventually
 from passing import examined
 from people import PATIENCE_SECS, UPGRADE, Client, answer, connected, request
 from tokens import Issuer
@@ -34,7 +34,7 @@ TAKEN = [
     "    proxy_pass http://127.0.0.1:8000;",
     "    proxy_pass_request_body off;",
     '    proxy_set_header Content-Length "";',
-    "    proxy_set_header X-Original-URI $request_uri;",
+    "    proxy_set_header X-Original-URI $wsrelayd_path;",
     "}",
 ]
 
@@ -96,9 +96,9 @@ def difference(found, wanted):
     return [] if found == wanted else [f"{found} instead of {wanted}"]
 
 
-def user_of(behind, port=None, source="127.0.0.1", **headers):
+def user_of(behind, port=None, source="127.0.0.1", path="/room", **headers):
     """The status of a client's handshake, and who it is for the relay."""
-    path, tag = tagged("/room")
+    path, tag = tagged(path)
     with Client(port or behind.port, path, source, **headers) as client:
         found = [row["user"] for row in rows(behind, tag)] if client.status == 101 else [None]
         return client.status, *found
@@ -121,8 +121,11 @@ def asked(binary, tally):
             opened = behind.relay.counters()["opened"]
             tally.check(f"{over}: the relay has not seen those who were refused", difference(opened, 2))
             paths = {path for path, _ in service.asked}
-            tally.check(f"{over}: the service was asked about the channel", difference(
-                (paths, service.asked[0][1].partition("?")[0]), ({"/.wsrelayd-auth"}, "/room")))
+            tally.check(f"{over}: the service was asked about the channel, and hears no query", difference(
+                (paths, {about for _, about in service.asked}), ({"/.wsrelayd-auth"}, {"/room"})))
+            odd = "/room%0d%0aX-Evil:%201"
+            user_of(behind, path=odd)
+            tally.check(f"{over}: it hears the path as it came", difference(service.asked[-1][1], odd))
             tally.check(f"{over}: the log has the name", [] if "user=anna" in behind.relay.log() else [behind.relay.log()])
             tally.check(f"{over}: so it is with event streams and with what is posted", http_problems(behind))
             code, said = examined(behind, behind.nginx)
@@ -212,12 +215,53 @@ def tokens(binary, tally):
             said = refused.fields.get("www-authenticate", "")
             wanted = said.startswith('Bearer realm="wsrelayd", error="invalid_token", error_description="')
             tally.check("the refusal passes with what is wrong", [] if wanted else [said])
-        with open(os.path.join(behind.nginx.folder, "tokens.log"), encoding="utf-8") as file:
-            logs = {"nginx's log": file.read(), "the relay's log": behind.relay.log()}
-        for name, text in logs.items():
-            signature = good.rpartition(".")[2]
+        signature = good.rpartition(".")[2]
+        for name, text in {"nginx's log": logged(behind), "the relay's log": behind.relay.log()}.items():
             problems = [] if "/feed/1" in text else [f"says nothing of it:\n{text}"]
             tally.check(f"no token stands in {name}", problems + ([text] if signature in text else []))
+
+
+def away(binary, tally):
+    """While the relay is away nginx answers by itself: of such a request, too, no log of access holds the token. nginx's log of
+    errors does."""
+    with Issuer() as issuer, Behind(binary, config=TRUST + issuer.setting + FEED) as behind:
+        token = issuer.token(publish=["/feed/*"])
+        signature = token.rpartition(".")[2]
+        behind.relay.stop()
+        found = []
+        for fields in (UPGRADE, {"Accept": "text/event-stream"}, {}):
+            with connected(behind.port) as s:
+                s.sendall(request(f"/feed/1?token={token}", {"Host": f"ws.example.com:{behind.port}", **fields}))
+                found.append(answer(s)[0])
+        tally.check("the relay is away: nginx says so", difference(found, [502, 200, 502]))
+        written = eventually(lambda: logged(behind).count("\n") >= 3)
+        text = logged(behind)
+        names = text.count("/feed/1 "), text.count("/.wsrelayd-away ")
+        tally.check("the relay is away: every request is logged", difference((written, names), (True, (2, 1))))
+        tally.check("the relay is away: no token stands in a log of access", [text] if signature in text else [])
+        tally.check("the relay is away: nginx's log of errors names the request, with its query",
+                    [] if signature in behind.nginx.log() else [behind.nginx.log()])
+
+
+def limited(binary, tally):
+    """It is the same where nginx refuses one too many."""
+    one = "max_connections_per_address = 1\n"
+    with Issuer() as issuer, Behind(binary, config=TRUST + one + issuer.setting + FEED) as behind:
+        token = issuer.token(publish=["/feed/*"])
+        with Client(behind.port, "/feed/1") as first, Client(behind.port, f"/feed/1?token={token}") as second:
+            tally.check("a limit of nginx's refuses", difference((first.status, second.status), (101, 429)))
+        eventually(lambda: " 429 " in logged(behind))
+        tally.check("a limit refuses: the token stands in nginx's log of errors, and in none of access", difference(
+            (token in behind.nginx.log(), token in logged(behind), " 429 " in logged(behind)), (True, False, True)))
+
+
+def logged(behind):
+    """All that nginx's logs of access hold, whichever they are."""
+    text = ""
+    for name in ("tokens.log", "access.log"):
+        with open(os.path.join(behind.nginx.folder, name), encoding="utf-8") as file:
+            text += file.read()
+    return text
 
 
 def bearer(token):
@@ -294,4 +338,4 @@ def from_page(port, host, origin):
     return found
 
 
-ALL = [asked, claimed, tokens, origins]
+ALL = [asked, claimed, tokens, away, limited, origins]

@@ -399,7 +399,7 @@ impl Channels {
                 }
             }
             let lacks = |cursor: &&Cursor| slot.backlog.lag(cursor) > 0 || slot.backlog.has_more(cursor);
-            if cursors.iter().any(|cursor| cursor.is_deaf() && lacks(&cursor)) {
+            if cursors.iter().any(|cursor| cursor.is_deaf() && lacks(cursor)) {
                 return Err(format!("a member of {} lacks what is not for it", slot.path));
             }
             let ending = cursors.iter().filter(|cursor| cursor.is_ending()).count();

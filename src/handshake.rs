@@ -278,13 +278,19 @@ fn judge_listener<'h>(
     effort: &mut Effort,
 ) -> Result<(Wish, &'h str, Pass), Refusal> {
     let path = path::channel(target)?;
-    let (rule, limits) = permit::rule(path, offer)?;
+    let asked = Asked { target, path, fields };
+    let (wish, pass) = permit::told(listen(asked, offer, effort), asked, effort)?;
+    Ok((wish, path, pass))
+}
+
+fn listen(asked: Asked<'_>, offer: &Offer<'_>, effort: &mut Effort) -> Result<(Wish, Pass), Refusal> {
+    let (rule, limits) = permit::rule(asked.path, offer)?;
     if !limits.event_stream {
         return Err(Refusal::Upgrade);
     }
-    let pass = permit::admit(Asked { target, path, fields }, Purpose::Listen, rule, offer, effort)?;
-    let response = begin_events(offer.peer, permit::allowed_origin(fields, limits).as_deref());
-    Ok((Wish::Listen(response, path::tag(target)), path, pass))
+    let pass = permit::admit(asked, Purpose::Listen, rule, offer, effort)?;
+    let response = begin_events(offer.peer, permit::allowed_origin(asked.fields, limits).as_deref());
+    Ok((Wish::Listen(response, path::tag(asked.target)), pass))
 }
 
 /// The judgement of a request that is good as far as HTTP goes, and is to become a WebSocket.
@@ -302,10 +308,21 @@ fn judge_upgrade<'h>(
     }
     let key = fields.only(Name::SecWebSocketKey).filter(|key| is_key(key)).ok_or(BadRequest(KEY))?;
     let path = path::channel(target)?;
-    let (rule, limits) = permit::rule(path, offer)?;
-    let pass = permit::admit(Asked { target, path, fields }, Purpose::Join, rule, offer, effort)?;
-    let protocol = protocol(fields, limits)?;
-    Ok((Wish::Join(switch_protocols(key, protocol, offer.peer), path::tag(target)), path, pass))
+    let asked = Asked { target, path, fields };
+    let (wish, pass) = permit::told(join(asked, key, offer, effort), asked, effort)?;
+    Ok((wish, path, pass))
+}
+
+fn join(
+    asked: Asked<'_>,
+    key: &[u8],
+    offer: &Offer<'_>,
+    effort: &mut Effort,
+) -> Result<(Wish, Pass), Refusal> {
+    let (rule, limits) = permit::rule(asked.path, offer)?;
+    let pass = permit::admit(asked, Purpose::Join, rule, offer, effort)?;
+    let protocol = protocol(asked.fields, limits)?;
+    Ok((Wish::Join(switch_protocols(key, protocol, offer.peer), path::tag(asked.target)), pass))
 }
 
 /// Whether it is the base64 of 16 bytes: 22 digits, the last of which stands for two bits, and two pads.

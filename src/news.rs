@@ -33,6 +33,10 @@ pub enum Event {
     Refused {
         /// The label of the counter.
         reason: &'static str,
+        /// The path, as received, where it had come so far.
+        channel: Option<Box<str>>,
+        /// The page that sent it, where that is why, as received.
+        origin: Option<Box<str>>,
     },
     /// The peer came through a proxy that is trusted and named no client. Told once.
     ClientMissing {

@@ -20,8 +20,8 @@ use crate::{
 /// Before a token in the list of subprotocols: a page can set no header, and a URL is written down on its way.
 const BEARER_PROTOCOL: &[u8] = b"bearer.";
 
-/// Bytes of a user's name at most. A longer one is cut off.
-const MAX_USER: usize = 128;
+/// Bytes of a user's name, and of an origin that is told of, at most. A longer one is cut off.
+const MAX_SHOWN: usize = 128;
 
 /// How a request was let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,12 +50,16 @@ pub(super) enum Purpose {
 }
 
 /// What was done about a request beyond reading it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
     /// Signatures that were looked at: each is as much work as many reads.
     pub signatures: usize,
     /// A user was named by somebody who is not believed.
     pub user_ignored: bool,
+    /// The path, if the request is refused for what it asks there.
+    pub refused_on: Option<Box<str>>,
+    /// The page that sent it, if that is why.
+    pub refused_origin: Option<Box<str>>,
 }
 
 /// A request whose target names a path.
@@ -64,6 +68,26 @@ pub(super) struct Asked<'r> {
     pub(super) target: &'r [u8],
     pub(super) path: &'r str,
     pub(super) fields: &'r Fields<'r>,
+}
+
+/// The same judgement, and of a refusal where and from which page, for whoever wants to know why.
+pub(super) fn told<T>(
+    judged: Result<T, Refusal>,
+    asked: Asked<'_>,
+    effort: &mut Effort,
+) -> Result<T, Refusal> {
+    if let Err(refusal) = &judged {
+        effort.refused_on = Some(asked.path.into());
+        let origin = asked.fields.all(Name::Origin).next().filter(|_| *refusal == Refusal::Origin);
+        effort.refused_origin = origin.map(shown);
+    }
+    judged
+}
+
+/// What stands in a header line, cut off where it is long.
+fn shown(value: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(value);
+    text[..text.floor_char_boundary(MAX_SHOWN)].into()
 }
 
 /// What a path comes under, and what holds there.
@@ -197,6 +221,5 @@ fn named_user(fields: &Fields<'_>, offer: &Offer<'_>, effort: &mut Effort) -> Op
         effort.user_ignored = true;
         return None;
     }
-    let name = String::from_utf8_lossy(value);
-    Some(name[..name.floor_char_boundary(MAX_USER)].into())
+    Some(shown(value))
 }

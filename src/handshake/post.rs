@@ -65,12 +65,18 @@ pub(super) fn judge<'h>(
         return Err(BadRequest("the request has a Transfer-Encoding and a Content-Length"));
     }
     let path = path::channel(target)?;
-    let (rule, limits) = permit::rule(path, offer)?;
+    let asked = Asked { target, path, fields };
+    let (announced, pass) = permit::told(publish(asked, offer, effort), asked, effort)?;
+    Ok((announced, path, pass))
+}
+
+fn publish(asked: Asked<'_>, offer: &Offer<'_>, effort: &mut Effort) -> Result<(Announced, Pass), Refusal> {
+    let (rule, limits) = permit::rule(asked.path, offer)?;
     if !limits.http_publish {
         return Err(Refusal::Method(methods(false)));
     }
-    let pass = permit::admit(Asked { target, path, fields }, Purpose::Post, rule, offer, effort)?;
-    Ok((announced(fields, limits)?, path, pass))
+    let pass = permit::admit(asked, Purpose::Post, rule, offer, effort)?;
+    Ok((announced(asked.fields, limits)?, pass))
 }
 
 fn announced(fields: &Fields<'_>, limits: &Limits) -> Result<Announced, Refusal> {

@@ -37,7 +37,7 @@ impl<L> Relay<L> {
         let Self { limits, gate, desk, unix, proxies, .. } = self;
         let offer = Offer { peer: id, limits, gate, desk, unix: *unix, source, proxies };
         let Heard { verdict, claim, effort } = head.receive(bytes, &offer);
-        self.note_effort(effort);
+        self.note_effort(&effort);
         let is_good = !matches!(verdict, Verdict::More | Verdict::Refuse(_));
         // Whoever knocks without knowing what is here shows nothing of how peers come.
         let claim = if is_good || !matches!(claim, Claim::Missing(_)) { claim } else { Claim::Nothing };
@@ -46,7 +46,9 @@ impl<L> Relay<L> {
         }
         match verdict {
             Verdict::More => {}
-            Verdict::Refuse(refusal) => self.refuse(id, refusal, now),
+            Verdict::Refuse(refusal) => {
+                self.refuse_on(id, refusal, effort.refused_on, effort.refused_origin, now);
+            }
             Verdict::Post(post) => self.begin_post(id, &post, now),
             Verdict::Accept { response, path, tag, pass } => {
                 self.seat(id, &path, Form::Frames, response, tag, pass, now);
@@ -57,9 +59,9 @@ impl<L> Relay<L> {
         }
     }
 
-    fn note_effort(&mut self, Effort { signatures, user_ignored }: Effort) {
-        self.counters.token_signatures += signatures as u64;
-        self.counters.ignored_users += u64::from(user_ignored);
+    fn note_effort(&mut self, effort: &Effort) {
+        self.counters.token_signatures += effort.signatures as u64;
+        self.counters.ignored_users += u64::from(effort.user_ignored);
     }
 
     /// The peer joins the channel, unless that has no place for it.
@@ -76,7 +78,7 @@ impl<L> Relay<L> {
     ) {
         let most = self.limits.under(pass.rule).max_peers;
         if most > 0 && self.channels.members_of(path) >= most {
-            return self.refuse(id, Refusal::MaxPeers, now);
+            return self.refuse_on(id, Refusal::MaxPeers, Some(path.into()), None, now);
         }
         self.note_tag(id, tag);
         self.join(id, path, form, response, pass, now);
@@ -185,7 +187,7 @@ impl<L> Relay<L> {
     fn drop_unanswered(&mut self, id: PeerId, refusal: Refusal, now: Instant) {
         self.handshaking -= 1;
         self.counters.refuse(refusal.label());
-        self.tell(id, now, |_| Event::Refused { reason: refusal.label() });
+        self.tell(id, now, |_| Event::Refused { reason: refusal.label(), channel: None, origin: None });
         self.gone(id, true, now);
     }
 

@@ -63,12 +63,24 @@ impl<L> Relay<L> {
 
     /// Answers the request with a refusal, and ends.
     pub(super) fn refuse(&mut self, id: PeerId, refusal: Refusal, now: Instant) {
+        self.refuse_on(id, refusal, None, None, now);
+    }
+
+    /// The same, where it is known on which channel, and that it is for this page.
+    pub(super) fn refuse_on(
+        &mut self,
+        id: PeerId,
+        refusal: Refusal,
+        channel: Option<Box<str>>,
+        origin: Option<Box<str>>,
+        now: Instant,
+    ) {
         let retry_after_secs = self.random.up_to(RETRY_AFTER_MAX_SECS);
         let Some(peer) = self.roster.get_mut(id) else { return };
         peer.control.push(&refusal.response(retry_after_secs));
         self.handshaking -= 1;
         self.counters.refuse(refusal.label());
-        self.tell(id, now, |_| Event::Refused { reason: refusal.label() });
+        self.tell(id, now, |_| Event::Refused { reason: refusal.label(), channel, origin });
         self.enter_closing(id, Vec::new(), None, now);
     }
 
@@ -240,7 +252,7 @@ impl<L> Relay<L> {
             Stage::Handshaking { .. } | Stage::Posting(_) => {
                 self.handshaking -= 1;
                 self.counters.refuse("abandoned");
-                self.tell(id, now, |_| Event::Refused { reason: "abandoned" });
+                self.tell(id, now, |_| Event::Refused { reason: "abandoned", channel: None, origin: None });
             }
             Stage::Open(_) => {
                 let story = self.count_end(id, why);

@@ -19,8 +19,8 @@ use crate::{
 use std::time::{Duration, Instant};
 use tungstenite::Message;
 
-/// A signature that is looked at is as much work as so many reads: 100 µs or so.
-const READS_PER_SIGNATURE: usize = 20;
+/// A signature that is looked at is as much work as so many reads: 60 µs by the dearest of the algorithms.
+const READS_PER_SIGNATURE: usize = 12;
 
 /// Over how long after their end those are spread whose tokens run out at the same moment.
 const TOKEN_SPREAD: Duration = Duration::from_secs(5);

@@ -52,11 +52,11 @@ impl<L> Relay<L> {
     fn take_post(&mut self, id: PeerId, posted: &Posted, now: Instant) {
         let Posted { path, kind, payload, allowed_origin } = posted;
         if self.roster.get(id).and_then(|peer| self.address_free_at(peer, now)).is_some() {
-            return self.refuse(id, Refusal::Rate, now);
+            return self.refuse_on(id, Refusal::Rate, Some(path.clone()), None, now);
         }
         let peers = self.channels.open_members(path);
         if peers > 0 && self.has_no_room(path) {
-            return self.refuse(id, Refusal::Busy, now);
+            return self.refuse_on(id, Refusal::Busy, Some(path.clone()), None, now);
         }
         self.channels.announce(path, *kind, payload);
         self.charge(id, payload.len(), now);

@@ -44,7 +44,9 @@ fn entry(event: &Event, who: &Who) -> Option<Entry> {
     let bare = Entry { event: "opened", peer, address, reason: None, channel: None, lasted: None, user };
     Some(match event {
         Event::Opened { channel } => Entry { channel: Some(channel.clone()), ..bare },
-        Event::Refused { reason } => Entry { event: "refused", reason: Some(*reason), ..bare },
+        Event::Refused { reason, channel, .. } => {
+            Entry { event: "refused", reason: Some(*reason), channel: channel.clone(), ..bare }
+        }
         Event::Skipped { channel, .. } => Entry { event: "skipped", channel: Some(channel.clone()), ..bare },
         Event::Ended(ended) => {
             let Ended { channel, why, lasted, .. } = &**ended;
@@ -70,7 +72,12 @@ pub(super) fn status(relay: &Relay<Link>, draining: bool) -> String {
 fn tell_of(event: &Event, who: &Who) {
     match event {
         Event::Opened { channel } => who.say("opened", &[("channel", (**channel).into())]),
-        Event::Refused { reason } => who.say("refused", &[("reason", (*reason).into())]),
+        Event::Refused { reason, channel, origin } => {
+            let reason = ("reason", Value::from(*reason));
+            let channel = channel.as_deref().map(|channel| ("channel", channel.into()));
+            let origin = origin.as_deref().map(|origin| ("origin", origin.into()));
+            who.say("refused", &[Some(reason), channel, origin].into_iter().flatten().collect::<Vec<_>>());
+        }
         Event::Skipped { channel, messages } => {
             let pairs = [("channel", (**channel).into()), ("messages", (*messages).into())];
             who.say("slow: skipped to the newest message", &pairs);

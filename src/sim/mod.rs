@@ -1,10 +1,11 @@
 //! The simulation: the real core in a world of simulated sockets, clients and time.
 //!
 //! One seed is one world, and the same seed is the same world on every machine: which limits, faults and clients it
-//! draws (`swarm`), what its network does (`net`, `wire`), what its clients say (`client`, `speech`, `liar`, `poster`), how they come (`road`) and what they may (`permit`), in their
-//! own words (`frames`, `events`, `letter`). After every turn the core audits itself, and the world checks from outside what
-//! was promised: order and completeness (`book`), causes and deadlines (`verdict`), rates (`rate`), work per turn (`world`), and in
-//! the end that everything due has arrived and nothing is left (`finale`). A failed seed is replayed with
+//! draws (`swarm`), what its network does (`net`, `wire`), what its clients say (`client`, `speech`, `liar`, `poster`), how
+//! they come (`road`), and what they may (`permit`), in their own words (`frames`, `events`, `letter`). After every turn the
+//! core audits itself, and the world checks from outside what was promised: order and completeness (`book`), causes and
+//! deadlines (`verdict`), rates (`rate`), work per turn (`world`), and in the end that everything due has arrived and
+//! nothing is left (`finale`). A failed seed is replayed with
 //! `WSRELAYD_SEED=n cargo test sim::tests::replay -- --nocapture`.
 
 #![cfg_attr(not(test), allow(dead_code, reason = "which of it a build needs is for that build to say"))]

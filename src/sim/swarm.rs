@@ -64,7 +64,7 @@ const CLOCK_ENDS_SECS: u64 = (u64::MAX - 2048) / 10 - 86_400;
 const PER_RESTING_PEER: usize = 8 << 10;
 
 /// Messages per client where rates are limited, so that it does not take for ever.
-const METERED_WORDS: usize = 25;
+const METERED_WORDS: usize = 40;
 
 const KINDS: [Kind; 15] = [
     Kind::Honest,
@@ -148,13 +148,13 @@ impl Plan {
         if rng.chance(400) {
             self.ruled = (0..self.channels).map(|_| permit::draw_rule(&self.limits, rng)).collect();
         }
-        if !crowd && rng.chance(350) {
+        if !crowd && rng.chance(270) {
             self.words = self.words.min(METERED_WORDS);
             // The least that the configuration accepts: what all who rest may keep is half of it.
             let least = PER_RESTING_PEER * self.limits.max_connections;
             self.limits.max_inflight_read = self.limits.max_inflight_read.max(least);
-            let general = self.limits.clone();
-            self.ruled.iter_mut().for_each(|limits| limits.max_inflight_read = general.max_inflight_read);
+            let room = self.limits.max_inflight_read;
+            self.ruled.iter_mut().for_each(|limits| limits.max_inflight_read = room);
             if self.addresses == 0 && rng.chance(400) {
                 self.addresses = rng.pick(&[1, 2]);
             }

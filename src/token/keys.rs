@@ -109,6 +109,9 @@ fn read(bytes: &[u8]) -> Result<(Algorithm, Vec<u8>), BadKey> {
     if bytes.len() > LONGEST_FILE {
         return Err(BadKey::Long);
     }
+    if has_mark(bytes) {
+        return Err(BadKey::Mark);
+    }
     if pem::is_pem(bytes) {
         return pem::public_key(bytes);
     }
@@ -132,7 +135,7 @@ fn secret(bytes: &[u8]) -> Result<&[u8], BadKey> {
     let looks = [
         (has_mark(bytes), BadKey::Mark),
         (bytes.trim_ascii_start().starts_with(b"{"), BadKey::Json),
-        (pem::is_der(bytes), BadKey::Der),
+        (pem::is_der(bytes) || pem::is_bare(bytes), BadKey::Der),
         (is_ssh(bytes), BadKey::Ssh),
     ];
     if let Some((_, look)) = looks.into_iter().find(|(is_so, _)| *is_so) {

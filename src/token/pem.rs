@@ -4,7 +4,7 @@
 //! with what to do; nothing is taken for a key that `ring` would take for none. Leaves to others: secrets (`keys`).
 
 use super::{Algorithm, BadKey};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
@@ -24,10 +24,16 @@ const INTEGER: u8 = 2;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const LONGEST_EXPONENT: u64 = (1 << 33) - 1;
 
-/// Whether this is PEM of whatever: a line begins as it does.
+/// Whether this is PEM of whatever, be it within something else: it begins somewhere as PEM does.
 pub(super) fn is_pem(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n' || *byte == b'\r')
-        .any(|line| line.trim_ascii_start().starts_with(BEGIN.as_bytes()))
+    text.windows(BEGIN.len()).any(|piece| piece == BEGIN.as_bytes())
+}
+
+/// Whether this is what stands between the two lines of PEM, without them.
+pub(super) fn is_bare(text: &[u8]) -> bool {
+    let digits: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let forms = [BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD];
+    forms.iter().any(|form| form.decode(&digits).is_ok_and(|bytes| is_der(&bytes)))
 }
 
 /// The algorithm that the one public key of this text is for, and the key as its verifier takes it.

@@ -14,9 +14,8 @@ fn configuration(folder: &Folder) -> String {
     let (_, section) = README.split_once("\n## Permissions\n").expect("the section");
     let (_, block) = section.split_once("```toml\n").expect("the example");
     let (block, _) = block.split_once("```").unwrap();
-    assert!(block.contains("[[channel]]") && block.contains("/etc/wsrelayd/feed.secret"), "{block}");
-    let block = block.replace("/etc/wsrelayd/feed.secret", &folder.path("feed.secret"));
-    if block.contains("http_publish") { block } else { format!("http_publish = true\n{block}") }
+    assert!(block.contains("[[channel]]") && block.contains("\"feed.secret\""), "{block}");
+    block.replace("feed.secret", &folder.path("feed.secret"))
 }
 
 /// The program with these words, in a folder.

@@ -437,8 +437,14 @@ fn a_reload_brings_the_limits_of_the_rule_and_leaves_the_rights() {
 #[test]
 fn whatever_follows_what_a_listener_may_not_say_is_thrown_away() {
     let long = [&[0x82, 0xFE, 0x40, 0x00][..], &[7; 300], &masked(0x88, b"")].concat();
-    let beginnings =
-        [&[0x82, 0xFE, 0x40][..], &[0x82, 0xFF, 0, 0, 0, 1], &[0x82, 0x85], &masked(0x81, b"hello")];
+    let beginnings: [&[u8]; 5] = [
+        &[0x82, 0xFE, 0x40],
+        // Refused by the last byte of its length.
+        &[0x82, 0xFE, 0, 0x80],
+        &[0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0],
+        &[0x82, 0x85],
+        &masked(0x81, b"hello"),
+    ];
     assert!(!beginnings.is_empty());
     for said in beginnings.into_iter().chain([&long[..5]]) {
         let (mut relay, now) = guarded(Limits { publish: Access::Nobody, ..Limits::default() });

@@ -98,6 +98,9 @@ fn what_is_no_key_is_told_so() {
         (BadKey::Der, contents(RSA_PUBLIC)),
         (BadKey::Der, contents(&String::from_utf8_lossy(file!("key-ed25519-public")))),
         (BadKey::Der, contents(&String::from_utf8_lossy(file!("key-p256-public")))),
+        (BadKey::Der, bare(RSA_PUBLIC)),
+        (BadKey::Der, bare(RSA_PUBLIC).into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect()),
+        (BadKey::Broken, format!("KEY=\"{}\"", RSA_PUBLIC.replace('\n', "\\n")).into_bytes()),
         (BadKey::Ssh, b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAA ann@example".into()),
         (BadKey::Ssh, b"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY ann@example".into()),
         (BadKey::Broken, unended.into_bytes()),
@@ -206,4 +209,9 @@ fn keys_are_equal_when_their_material_is_and_show_none_of_it() {
     assert_eq!(one, of("feed", file!("key-rsa-2048-pkcs1-public")), "one key in two forms");
     let shown = format!("{:?}", Gate { keys, ..Gate::default() });
     assert!(shown.contains("[\"feed (HS256)\"]") && !shown.contains("nobody"), "{shown}");
+}
+
+/// What stands between the lines of PEM, as some programs show a key.
+fn bare(pem: &str) -> Vec<u8> {
+    pem.lines().filter(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\n").into_bytes()
 }

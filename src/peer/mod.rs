@@ -56,7 +56,7 @@ pub(crate) struct Peer<L> {
     /// The peer's one valid wheel entry.
     pub(crate) armed: Tick,
     /// What the peer takes of the budget for unfinished input.
-    pub(crate) inflight: Inflight<u32>,
+    pub(crate) inflight: Packed,
     pub(crate) caller: Caller,
     /// The peer is counted under the address of its real caller; refused for that address's limits, or not.
     counted_as_refused: Option<bool>,
@@ -91,14 +91,26 @@ pub(crate) struct Stay {
 
 /// Memory of a peer's input that no complete message has come of yet, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Inflight<N = usize> {
+pub(crate) struct Inflight {
     /// The unfinished message, as declared.
-    pub(crate) message: N,
+    pub(crate) message: usize,
     /// Input that was read and not yet decoded.
-    pub(crate) left_over: N,
+    pub(crate) left_over: usize,
     /// The same of those who rest: it lies longer.
-    pub(crate) resting: N,
+    pub(crate) resting: usize,
 }
+
+/// The same as a peer keeps it: no number of one peer comes near what 31 bits hold, as one message and one read bound them, and
+/// what is left over is all of one who rests or all of one who does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Packed {
+    message: u32,
+    /// What is left over, and whether it is of one who rests.
+    left_over: u32,
+}
+
+/// Marks what is left over of one who rests.
+const RESTS: u32 = 1 << 31;
 
 impl Inflight {
     fn of_one_who_rests(self) -> Self {
@@ -109,17 +121,20 @@ impl Inflight {
         self.message + self.left_over + self.resting
     }
 
-    /// As a peer keeps it: none of them comes near what 32 bits hold, as one message and one read bound them.
-    pub(crate) fn packed(self) -> Inflight<u32> {
-        let Self { message, left_over, resting } = self;
-        Inflight { message: message as u32, left_over: left_over as u32, resting: resting as u32 }
+    /// Of one peer.
+    pub(crate) fn packed(self) -> Packed {
+        debug_assert!(self.left_over == 0 || self.resting == 0);
+        let mark = if self.resting > 0 { RESTS } else { 0 };
+        Packed { message: self.message as u32, left_over: (self.left_over + self.resting) as u32 | mark }
     }
 }
 
-impl Inflight<u32> {
+impl Packed {
     pub(crate) fn unpacked(self) -> Inflight {
-        let Self { message, left_over, resting } = self;
-        Inflight { message: message as usize, left_over: left_over as usize, resting: resting as usize }
+        let (message, lies) = (self.message as usize, (self.left_over & !RESTS) as usize);
+        let rests = self.left_over & RESTS != 0;
+        let (left_over, resting) = if rests { (0, lies) } else { (lies, 0) };
+        Inflight { message, left_over, resting }
     }
 }
 
@@ -195,7 +210,7 @@ impl<L> Peer<L> {
             edge: false,
             reading: Reading::Idle,
             armed: NEVER,
-            inflight: Inflight::<u32>::default(),
+            inflight: Packed::default(),
             traffic: Traffic::default(),
             joined_at: None,
         }

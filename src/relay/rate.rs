@@ -58,7 +58,7 @@ impl<L> Relay<L> {
             // What is not decoded in this turn may find that others have used that room up.
             room.messages = room.messages.min(self.limits.turn.frames_per_peer as u64);
         }
-        let of_bytes = room.bytes.saturating_sub(peer.inflight.message.into());
+        let of_bytes = room.bytes.saturating_sub(peer.inflight.unpacked().message as u64);
         let of_messages = room.messages.saturating_sub(1).saturating_mul(LEAST_FRAME);
         let allowed = usize::try_from(of_bytes.min(of_messages)).unwrap_or(usize::MAX);
         most.min(allowed.max(METERED_READ))

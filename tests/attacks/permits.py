@@ -25,7 +25,7 @@ GOOD = "https://good.example"
 AT_ONCE = 400
 VOLLEYS = 4
 # What a signature counts for in the budget of a turn, and that budget (src/relay/hear.rs, src/limits.rs).
-READS_PER_SIGNATURE, READS_PER_TURN = 20, 500
+READS_PER_SIGNATURE, READS_PER_TURN = 12, 500
 
 
 def public(kind):

@@ -261,7 +261,7 @@ fn requests_with_tokens(smith: &Smith) -> (Vec<String>, Vec<String>) {
         format!("{good}=="),
         "no.token.of_anybody_at_all_but_long_enough".to_owned(),
     ];
-    let tokens = [&[good.clone()], &bad[..]].concat();
+    let tokens = [std::slice::from_ref(&good), &bad].concat();
     let mut requests = Vec::new();
     for token in &tokens {
         let header = format!("Authorization: Bearer {token}\r\n");

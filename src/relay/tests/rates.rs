@@ -381,7 +381,7 @@ fn most_left_over(messages: u32, bytes: usize, size: usize, is_shared: bool) -> 
             ids.iter().for_each(|id| drop(heard(&mut relay, *id)));
             let resting = ids.iter().filter_map(|id| relay.roster.get(*id));
             let resting = resting.filter(|peer| peer.reading == Reading::Resting);
-            most = resting.map(|peer| peer.inflight.resting as usize).fold(most, usize::max);
+            most = resting.map(|peer| peer.inflight.unpacked().resting).fold(most, usize::max);
         }
     }
     most

@@ -162,11 +162,13 @@ impl Open {
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
         let decoded = self.decode_any(bytes, control, limits, may_publish, now);
-        match decoded {
+        match &decoded {
             Err(Fault::Breach(Breach::TooBig)) if !may_publish => Err(Fault::MayNotPublish),
             Ok((_, Input::Message(..), _)) if !may_publish => Err(Fault::MayNotPublish),
-            Ok((_, Input::Message(kind, _), _)) if !limits.kinds.take(kind) => Err(Fault::Kind(limits.kinds)),
-            other => other,
+            Ok((_, Input::Message(kind, _), _)) if !limits.kinds.take(*kind) => {
+                Err(Fault::Kind(limits.kinds))
+            }
+            _ => decoded,
         }
     }
 

@@ -392,10 +392,10 @@ impl Counters {
             ("peak_inflight", self.peak_inflight),
             ("news_suppressed", self.news_suppressed),
             ("ignored_addresses", self.ignored_addresses),
-            ("ignored_users", self.ignored_users),
-            ("token_signatures", self.token_signatures),
             ("unreadable_addresses", self.unreadable_addresses),
             ("forgotten_addresses", self.forgotten_addresses),
+            ("ignored_users", self.ignored_users),
+            ("token_signatures", self.token_signatures),
             ("close_timeouts", self.close_timeouts),
             ("undelivered_closes", self.undelivered_closes),
         ]

@@ -131,7 +131,7 @@ fn peers_are_told_with_what_they_said_under_the_name_that_they_know() {
         json!({
             "id": name, "address": address.to_string(), "via": null, "channel": "/room/caf%C3%A9", "form": "websocket",
             "messages_in": traffic[0], "bytes_in": traffic[1], "messages_out": traffic[2], "bytes_out": traffic[3],
-            "lag_bytes": 0, "takes_bytes": true, "tag": tag,
+            "lag_bytes": 0, "takes_bytes": true, "tag": tag, "user": null, "may": ["subscribe", "publish"],
             "age_secs": row(name)["age_secs"], "last_heard_secs": row(name)["last_heard_secs"],
         })
     };

@@ -108,7 +108,7 @@ fn every_status_of_a_post_is_told_and_counted() {
         ("hello", "hello, and more", "400 Bad Request", &[], "refused.bad_request"),
         (LENGTH, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "400 Bad Request", &[], "refused.bad_request"),
         (LENGTH, "Content-Length: 5\r\nContent-Length: 6\r\n", "400 Bad Request", &[], "refused.bad_request"),
-        (TYPE, "Origin: http://localhost\r\n", "403 Forbidden", &[], "refused.origin"),
+        (TYPE, "Origin: http://localhost.example\r\n", "403 Forbidden", &[], "refused.origin"),
         ("POST", "DELETE", "405 Method Not Allowed", &["Allow: GET, POST"], "refused.method"),
         (LENGTH, "Transfer-Encoding: chunked\r\n", "411 Length Required", &[], "refused.length_required"),
         (LENGTH, "Content-Length: 65537\r\n", "413 Content Too Large", &[], "refused.body_too_large"),

@@ -149,7 +149,7 @@ fn peers_are_told_with_what_they_said_under_the_name_that_they_know() {
     );
     let wanted = json!({
         "path": "/room/caf%C3%A9", "peers": 2, "event_streams": 0, "backlog_bytes": 0, "lag_bytes": 0,
-        "lagging_peers": 0,
+        "lagging_peers": 0, "rule": null,
     });
     assert_eq!(channels["channels"][0], wanted, "the one with the most peers stands first");
     let relay_told = &told(desk, "/api/status")["relay"];

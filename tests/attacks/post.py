@@ -47,7 +47,7 @@ def large_posts(field):
         (413, head(LARGE)),
         (413, head(LARGE, "Expect: 100-continue\r\n")),
         (411, head(None, "Transfer-Encoding: chunked\r\n") + b"%x\r\n" % LARGE),
-        (403, head(LARGE, "Origin: http://127.0.0.1\r\n")),
+        (403, head(LARGE, "Origin: http://elsewhere.example\r\n")),
     ]
     body = b"x" * LARGE
     for status, data in rows:

@@ -4,14 +4,13 @@ Row 25 where there is a rate, and row 56: a crowd of senders that all rest. Whoe
 of it is lost, it is not taken for dead, and nobody else feels it.
 """
 
-import multiprocessing
 import selectors
 import time
 from contextlib import suppress
 
 from ends import reset
 from field import closed_with, reached
-from receivers import SENDERS, fill
+from receivers import SENDERS, Crowd, fill
 from wire import BINARY, CLOSE, PING, PONG, Frames, frame, open_socket
 
 RECEIVERS = 1000
@@ -25,22 +24,11 @@ SHARES = 120
 METERED_READ = 4096
 
 
-class Listeners:
-    """Receivers in one process that answer pings, each of which must get all messages by number, one after the other."""
+class Listeners(Crowd):
+    """Receivers in one process that answer pings, each of which must get all messages by number, one after the other. The
+    result: least and most messages of one of them, and what went wrong."""
 
-    def __init__(self, port, path, count):
-        self.said, said = multiprocessing.Pipe(duplex=False)
-        self.least = multiprocessing.Value("Q", 0)
-        self.leave = multiprocessing.Event()
-        arguments = (port, path, count, said)
-        self.process = multiprocessing.Process(target=self._listen, args=arguments, daemon=True)
-        self.process.start()
-        said.close()
-        answer = self.said.recv() if self.said.poll(60) else "do not come"
-        if answer != "here":
-            raise ConnectionError(f"the listeners: {answer}")
-
-    def _listen(self, port, path, count, said):
+    def _listen(self, port, path, count, _source, said):
         found, wrong = {}, []
         with selectors.EpollSelector() as ready:
             try:
@@ -69,14 +57,6 @@ class Listeners:
                     wrong.append(f"opcode {opcode}, {payload[:40]!r} behind {found[s]} messages")
         except OSError as error:
             wrong.append(f"{error or type(error).__name__} behind {found[s]} messages")
-
-    def result(self):
-        """Least and most messages of one of them, and what went wrong."""
-        self.leave.set()
-        told = self.said.recv() if self.said.poll(30) else ("say nothing", None, [])
-        self.process.join(5)
-        self.process.kill()
-        return told
 
 
 def rated_sender(field):

@@ -161,7 +161,17 @@ impl Open {
         may_publish: bool,
         now: Instant,
     ) -> Result<(usize, Input, usize), Fault> {
-        let decoded = self.decode_any(bytes, control, limits, may_publish, now);
+        let frames = input_limits(limits, may_publish);
+        let decoded = match &mut self.ear {
+            Some(ear) => ear.decode(bytes, &mut self.controls, control, limits, frames, now),
+            None => {
+                // What leaves nothing behind, as a whole pong does, needs no memory of its own.
+                let mut ear = Ear::default();
+                let decoded = ear.decode(bytes, &mut self.controls, control, limits, frames, now);
+                self.ear = (!ear.is_idle()).then(|| Box::new(ear));
+                decoded
+            }
+        };
         match &decoded {
             Err(Fault::Breach(Breach::TooBig)) if !may_publish => Err(Fault::MayNotPublish),
             Ok((_, Input::Message(..), _)) if !may_publish => Err(Fault::MayNotPublish),
@@ -170,25 +180,6 @@ impl Open {
             }
             _ => decoded,
         }
-    }
-
-    fn decode_any(
-        &mut self,
-        bytes: &[u8],
-        control: &mut Control,
-        limits: &Limits,
-        may_publish: bool,
-        now: Instant,
-    ) -> Result<(usize, Input, usize), Fault> {
-        let frames = input_limits(limits, may_publish);
-        let Some(ear) = &mut self.ear else {
-            // What leaves nothing behind, as a whole pong does, needs no memory of its own.
-            let mut ear = Ear::default();
-            let decoded = ear.decode(bytes, &mut self.controls, control, limits, frames, now);
-            self.ear = (!ear.is_idle()).then(|| Box::new(ear));
-            return decoded;
-        };
-        ear.decode(bytes, &mut self.controls, control, limits, frames, now)
     }
 
     /// A scanner to hear the peer's close frame with, unless that stands in the left-over input.

@@ -79,11 +79,7 @@ impl<L> Relay<L> {
         wire: &'w mut impl Wire<L>,
         spent: &mut Spent,
     ) -> Option<&'w [u8]> {
-        let peer = self.roster.get_mut(id)?;
-        let max = match self.limits.under(peer.rule).meters() {
-            false => self.limits.turn.read_per_peer,
-            true => self.readable_bytes(id, now),
-        };
+        let max = self.readable_bytes(id, now);
         let peer = self.roster.get_mut(id)?;
         let heard = wire.read(&mut peer.link, max);
         spent.reads += 1;
@@ -234,8 +230,7 @@ impl<L> Relay<L> {
 
     /// Whether an open peer must wait although it is owed a read; if its channel keeps it waiting, it waits there.
     fn is_barred(&mut self, id: PeerId, now: Instant) -> bool {
-        let Some(peer) = self.roster.get(id) else { return false };
-        if self.limits.under(peer.rule).meters() && self.may_rest(id) && self.is_over_rate(id, now) {
+        if self.may_rest(id) && self.is_over_rate(id, now) {
             self.rest(id, now);
             return true;
         }

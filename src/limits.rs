@@ -233,6 +233,9 @@ impl Default for Limits {
 /// Slots beyond `max_connections` in which the surplus is told so. Beyond these too it is only dropped.
 pub const REFUSAL_SLOTS: usize = 64;
 
+/// What is read at least of a peer whose rate is limited: so much may lie with us until it goes on.
+pub const METERED_READ: usize = 4 << 10;
+
 /// Addresses without connections whose handshakes are remembered. Above it the one that would be forgotten first is
 /// forgotten early and begins anew: three thousand new addresses a second do not come from one honest crowd, and who
 /// has as many needs no second burst from any.
@@ -268,6 +271,11 @@ impl Limits {
     /// and one message at least. The block that holds such a rest is often not free before others are cut off too.
     pub fn share_for_rests(&self) -> usize {
         (self.max_backlog / 8).max(self.most_per_message()).min(self.max_backlog / 2)
+    }
+
+    /// Whether a token counts for anything.
+    pub fn looks_at_tokens(&self) -> bool {
+        [self.subscribe, self.publish].contains(&Access::Token)
     }
 
     /// Whether anything is counted by address.

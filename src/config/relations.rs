@@ -11,13 +11,13 @@ use super::{
     value::{write_size, write_span},
     written::Written,
 };
-use crate::limits::{Access, Limits};
+use crate::limits::{Access, Limits, METERED_READ};
 
 /// Nobody who sends at its rate is left unread for longer: who waits so long seems dead.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// What a peer that rests has sent and nobody has decoded, twice: half of the budget is where others begin to wait.
-const PER_RESTING_PEER: usize = 2 * (4 << 10);
+const PER_RESTING_PEER: usize = 2 * METERED_READ;
 
 /// Values as they hold somewhere: in general, or under a rule.
 struct View<'r> {

@@ -8,16 +8,13 @@ use crate::{
     canary::{self, Canary},
     counters::Disconnect,
     id::PeerId,
-    limits::OnRate,
+    limits::{METERED_READ, OnRate},
     peer::{Peer, Reading, Remark, Stage},
 };
 use std::time::{Duration, Instant};
 
 /// Over how long those are spread who wait for the rate of one address: whoever is first takes all there is.
 const WAKE_SPREAD: Duration = Duration::from_millis(200);
-
-/// What is read at least of a peer whose rate is limited: so much may lie with us until it goes on.
-pub(super) const METERED_READ: usize = 4 << 10;
 
 /// Bytes of the smallest message that a client can send: header and mask.
 const LEAST_FRAME: u64 = 6;

@@ -1,7 +1,10 @@
 //! How much may be sent: whoever sends more waits or is closed, and nothing of what waits is lost.
 
-use super::{super::rate::METERED_READ, *};
-use crate::{limits::OnRate, peer::Reading};
+use super::*;
+use crate::{
+    limits::{METERED_READ, OnRate},
+    peer::Reading,
+};
 use core::net::IpAddr;
 
 /// Ten messages a second, and two seconds' worth at once.

@@ -265,24 +265,12 @@ fn judge<'h>(
         && accepts_events(&fields)
         && offer.limits.anywhere(|limits| limits.event_stream)
     {
-        return judge_listener(line.target, &fields, offer, effort);
+        return permit::on_path(line.target, &fields, effort, |asked, effort| listen(asked, offer, effort));
     }
     judge_upgrade(line.target, &fields, offer, effort)
 }
 
 /// The judgement of a request that is good as far as HTTP goes, and is for an event stream.
-fn judge_listener<'h>(
-    target: &'h [u8],
-    fields: &Fields<'_>,
-    offer: &Offer<'_>,
-    effort: &mut Effort,
-) -> Result<(Wish, &'h str, Pass), Refusal> {
-    let path = path::channel(target)?;
-    let asked = Asked { target, path, fields };
-    let (wish, pass) = permit::told(listen(asked, offer, effort), asked, effort)?;
-    Ok((wish, path, pass))
-}
-
 fn listen(asked: Asked<'_>, offer: &Offer<'_>, effort: &mut Effort) -> Result<(Wish, Pass), Refusal> {
     let (rule, limits) = permit::rule(asked.path, offer)?;
     if !limits.event_stream {
@@ -307,10 +295,7 @@ fn judge_upgrade<'h>(
         return Err(Refusal::Version);
     }
     let key = fields.only(Name::SecWebSocketKey).filter(|key| is_key(key)).ok_or(BadRequest(KEY))?;
-    let path = path::channel(target)?;
-    let asked = Asked { target, path, fields };
-    let (wish, pass) = permit::told(join(asked, key, offer, effort), asked, effort)?;
-    Ok((wish, path, pass))
+    permit::on_path(target, fields, effort, |asked, effort| join(asked, key, offer, effort))
 }
 
 fn join(

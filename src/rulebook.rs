@@ -97,7 +97,7 @@ impl Rulebook<'_> {
             return vec![("who may come in", "nobody: every request gets 403".to_owned())];
         }
         let mut rows = vec![("who may listen", listening(limits)), ("who may publish", publishing(limits))];
-        if [limits.subscribe, limits.publish].contains(&Access::Token) {
+        if limits.looks_at_tokens() {
             rows.push(("a token", self.token()));
         }
         rows.extend([
@@ -136,7 +136,7 @@ impl Rulebook<'_> {
 
 /// Why no request can have this path, or none gets anywhere with it.
 fn fault(path: &str) -> Option<&'static str> {
-    if !path.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+    if !path::is_visible(path) {
         return Some("it holds a #, a space or a letter that is not ASCII (400). Escape it: %20 is a space");
     }
     if path.contains('?') {

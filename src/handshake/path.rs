@@ -13,7 +13,7 @@ use crate::rules::path::{self, PathFault};
 /// 400 for a target that could be read in two ways; 414 for a path over 255 bytes.
 pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
     let target = std::str::from_utf8(target).map_err(|_| NOT_ASCII)?;
-    if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+    if !path::is_visible(target) {
         return Err(NOT_ASCII);
     }
     let end = target.bytes().position(|b| b == b'?').unwrap_or(target.len());
@@ -25,9 +25,14 @@ pub(super) fn channel(target: &[u8]) -> Result<&str, Refusal> {
 /// What the request wants to be found by, where its query says so: a page does not see the headers of its own 101. A
 /// tag that is none is left to whoever else reads the query.
 pub(super) fn tag(target: &[u8]) -> Option<u64> {
-    let query = target.iter().position(|&b| b == b'?').map(|at| &target[at + 1..])?;
-    let digits = query.split(|&b| b == b'&').find_map(|part| part.strip_prefix(b"wsrelayd-tag="))?;
-    tag_of(digits)
+    tag_of(in_query(target, "wsrelayd-tag").next()?)
+}
+
+/// What stands in the query of `target` under this name, as it stands there.
+pub(super) fn in_query<'h>(target: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
+    let end = target.iter().position(|&b| b == b'?').map_or(target.len(), |at| at + 1);
+    let value = |part: &'h [u8]| part.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    target[end..].split(|&b| b == b'&').filter_map(value)
 }
 
 /// The tag that these bytes are: 1 to 16 hex digits, and nothing else.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{
-    Fields, Name, Offer,
+    Fields, Name, Offer, path,
     refusal::Refusal::{self, BadRequest},
 };
 use crate::{
@@ -70,18 +70,24 @@ pub(super) struct Asked<'r> {
     pub(super) fields: &'r Fields<'r>,
 }
 
-/// The same judgement, and of a refusal where and from which page, for whoever wants to know why.
-pub(super) fn told<T>(
-    judged: Result<T, Refusal>,
-    asked: Asked<'_>,
+/// The judgement of what is asked on the path of `target`: what is wished, the path, and how it is let in. Of a refusal
+/// notes where and from which page, for whoever wants to know why.
+pub(super) fn on_path<'h, W>(
+    target: &'h [u8],
+    fields: &Fields<'_>,
     effort: &mut Effort,
-) -> Result<T, Refusal> {
-    if let Err(refusal) = &judged {
-        effort.refused_on = Some(asked.path.into());
-        let origin = asked.fields.all(Name::Origin).next().filter(|_| *refusal == Refusal::Origin);
-        effort.refused_origin = origin.map(shown);
+    judge: impl FnOnce(Asked<'_>, &mut Effort) -> Result<(W, Pass), Refusal>,
+) -> Result<(W, &'h str, Pass), Refusal> {
+    let path = path::channel(target)?;
+    match judge(Asked { target, path, fields }, effort) {
+        Ok((wish, pass)) => Ok((wish, path, pass)),
+        Err(refusal) => {
+            effort.refused_on = Some(path.into());
+            let origin = fields.all(Name::Origin).next().filter(|_| refusal == Refusal::Origin);
+            effort.refused_origin = origin.map(shown);
+            Err(refusal)
+        }
     }
-    judged
 }
 
 /// What stands in a header line, cut off where it is long.
@@ -157,7 +163,7 @@ fn grant(
     offer: &Offer<'_>,
     effort: &mut Effort,
 ) -> Result<Option<Grant>, Refusal> {
-    if ![limits.subscribe, limits.publish].contains(&Access::Token) {
+    if !limits.looks_at_tokens() {
         return Ok(None);
     }
     let Some(token) = token(asked, offer)? else { return Ok(None) };
@@ -168,7 +174,8 @@ fn grant(
 
 /// The token of a request; of two, a proxy may have judged the other one.
 fn token<'h>(asked: Asked<'h>, offer: &Offer<'_>) -> Result<Option<&'h [u8]>, Refusal> {
-    let query = offer.gate.query.as_deref().map(|name| in_query(asked.target, name));
+    // RFC 6750 2.3. A token needs no escapes.
+    let query = offer.gate.query.as_deref().map(|name| path::in_query(asked.target, name));
     let query = query.into_iter().flatten();
     let mut tokens = in_header(asked.fields)?.into_iter().chain(in_protocols(asked.fields)).chain(query);
     match (tokens.next(), tokens.next()) {
@@ -193,13 +200,6 @@ fn in_protocols<'h>(fields: &Fields<'h>) -> impl Iterator<Item = &'h [u8]> {
         .items(Name::SecWebSocketProtocol)
         .filter(|item| is_token_protocol(item))
         .map(|item| &item[BEARER_PROTOCOL.len()..])
-}
-
-/// RFC 6750 2.3. A token needs no escapes.
-fn in_query<'h>(target: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
-    let end = target.iter().position(|&b| b == b'?').map_or(target.len(), |at| at + 1);
-    let value = |part: &'h [u8]| part.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-    target[end..].split(|&b| b == b'&').filter_map(value)
 }
 
 /// The subprotocols that are offered, less the tokens among them.

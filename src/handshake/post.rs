@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Fields, Name, Offer, methods, path,
+    Fields, Name, Offer, methods,
     permit::{self, Asked, Effort, Pass, Purpose},
     refusal::Refusal::{self, BadRequest},
 };
@@ -64,10 +64,7 @@ pub(super) fn judge<'h>(
     if fields.has(Name::TransferEncoding) && fields.has(Name::ContentLength) {
         return Err(BadRequest("the request has a Transfer-Encoding and a Content-Length"));
     }
-    let path = path::channel(target)?;
-    let asked = Asked { target, path, fields };
-    let (announced, pass) = permit::told(publish(asked, offer, effort), asked, effort)?;
-    Ok((announced, path, pass))
+    permit::on_path(target, fields, effort, |asked, effort| publish(asked, offer, effort))
 }
 
 fn publish(asked: Asked<'_>, offer: &Offer<'_>, effort: &mut Effort) -> Result<(Announced, Pass), Refusal> {

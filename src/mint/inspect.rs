@@ -168,7 +168,7 @@ fn list(names: &[Box<str>]) -> String {
 
 /// What a bearer may do on a path; whether that is anything.
 fn tell_rights(text: &mut String, verdict: Result<&Grant, TokenFault>, limits: &Limits, path: &str) -> bool {
-    if !path.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b)) || path::check(path).is_err() {
+    if !path::is_visible(path) || path.contains('?') || path::check(path).is_err() {
         line!(text, "on {}: nothing, as no request can name such a path (400)", shown(path));
         return false;
     }
@@ -180,7 +180,7 @@ fn tell_rights(text: &mut String, verdict: Result<&Grant, TokenFault>, limits: &
     let of =
         limits.pattern_of(rule).map_or("the general settings".to_owned(), |of| format!("[[channel]] {of}"));
     line!(text, "on {}, under {of}", shown(path));
-    let is_looked_at = [under.subscribe, under.publish].contains(&Access::Token);
+    let is_looked_at = under.looks_at_tokens();
     if is_looked_at && verdict.is_err() {
         line!(text, "  nothing, with this token (401)");
         return false;

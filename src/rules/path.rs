@@ -25,6 +25,11 @@ pub(crate) enum PathFault {
     TooLong,
 }
 
+/// Whether a text may stand in a request target at all: visible ASCII, and no `#`, with which no browser sends what follows.
+pub(crate) fn is_visible(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+}
+
 /// Looks for the first fault of a path of visible ASCII.
 pub(crate) fn check(path: &str) -> Result<(), PathFault> {
     let segments = path.strip_prefix('/').ok_or(PathFault::NoSlash)?;

@@ -178,7 +178,7 @@ impl FromStr for Pattern {
     type Err = BadPattern;
 
     fn from_str(text: &str) -> Result<Self, BadPattern> {
-        if !text.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b)) {
+        if !path::is_visible(text) || text.contains('?') {
             return Err(NOT_ASCII);
         }
         let shortest = text.strip_suffix(REST).filter(|text| text.ends_with('/')).unwrap_or(text);
